@@ -1,0 +1,11 @@
+"""Records of the primitive operations, by family. Importing it fills the registry."""
+
+from ranvier.graph.ops import (  # noqa: F401
+    contract,
+    elementwise,
+    gather,
+    movement,
+    random,
+    reduce,
+    regions,
+)

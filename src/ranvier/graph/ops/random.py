@@ -1,0 +1,95 @@
+"""Counter-based random bits: Philox4x32-10 (Salmon et al., SC 2011).
+
+The same key gives the same bits on every engine and for any number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ranvier.graph.dims import product
+from ranvier.graph.ir import Spec
+from ranvier.graph.op import case, op, stops
+from ranvier.graph.ops._infer import refuse
+
+Array = np.ndarray[Any, Any]
+
+_M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_W0, _W1 = 0x9E3779B9, 0xBB67AE85
+_LOW = np.uint64(0xFFFFFFFF)
+
+
+def philox(key: Array, counters: Array) -> Array:
+    """Ten rounds of Philox4x32.
+
+    Args:
+        key: Two 32-bit words.
+        counters: Shape ``(4, n)``, 32-bit words held in uint64.
+
+    Returns:
+        Shape ``(4, n)``, uint32.
+    """
+    c0, c1, c2, c3 = (np.asarray(c, np.uint64) for c in counters)
+    k0, k1 = int(key[0]), int(key[1])
+    for _ in range(10):
+        p0, p1 = _M0 * c0, _M1 * c2
+        c0, c1, c2, c3 = (
+            (p1 >> np.uint64(32)) ^ c1 ^ np.uint64(k0),
+            p1 & _LOW,
+            (p0 >> np.uint64(32)) ^ c3 ^ np.uint64(k1),
+            p0 & _LOW,
+        )
+        k0, k1 = (k0 + _W0) & 0xFFFFFFFF, (k1 + _W1) & 0xFFFFFFFF
+    return np.stack([c0, c1, c2, c3]).astype(np.uint32)
+
+
+def random_bits_reference(key: Array, shape: Sequence[int]) -> Array:
+    """32 random bits for each element.
+
+    Element ``i`` is word ``i % 4`` of the block with counter
+    ``(i // 4 low, i // 4 high, key[2], key[3])`` under the key ``(key[0], key[1])``.
+    """
+    n = int(np.prod(shape, dtype=int))
+    block = np.arange((n + 3) // 4, dtype=np.uint64)
+    words = np.asarray(key, np.uint64)
+    counters = np.stack(
+        [
+            block & _LOW,
+            block >> np.uint64(32),
+            np.full_like(block, words[2]),
+            np.full_like(block, words[3]),
+        ]
+    )
+    return philox(words, counters).T.reshape(-1)[:n].reshape(tuple(shape))
+
+
+def _infer(specs: Sequence[Spec], attrs: dict[str, Any]) -> Spec:
+    (key,) = specs
+    if key != Spec((4,), "uint32"):
+        raise refuse("random_bits", "needs a key of four uint32 words", specs)
+    product(attrs["shape"])
+    return Spec(tuple(attrs["shape"]), "uint32")
+
+
+random_bits = op(
+    "random_bits",
+    "random",
+    _infer,
+    random_bits_reference,
+    stops("random"),
+    [case(((4,), 0, 2**31, "uint32"), shape=(3, 7))],
+)
+
+
+def permutation(seed: int, epoch: int, n: int) -> Array:
+    """The order of ``n`` rows in an epoch: the same on every engine.
+
+    Row numbers sorted (stably) by 32 random bits each, with the key
+    ``(seed low, seed high, epoch, 0)``.
+    """
+    key = [seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF, epoch & 0xFFFFFFFF, 0]
+    bits = random_bits_reference(np.asarray(key, np.uint32), (n,))
+    return np.argsort(bits, kind="stable").astype(np.int64)
