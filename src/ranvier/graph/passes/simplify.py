@@ -1,0 +1,230 @@
+"""Rewrites that give the same bits with fewer nodes.
+
+Composites without a kernel are replaced by their bodies, equal nodes become one (which
+keeps the origins of all), and operations that do nothing disappear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import numpy as np
+
+from ranvier.graph.dims import product
+from ranvier.graph.ir import Graph, Node, Region, walk
+from ranvier.graph.op import REGISTRY, Composite
+from ranvier.graph.trace import CONST, INPUT, PARAM, VARIABLE, constant, get, inline
+
+
+def simplify(graph: Graph, keep: Collection[str] = ()) -> Graph:
+    """The same graph with fewer nodes.
+
+    Args:
+        graph: The graph.
+        keep: Names of composites that the engine has kernels for.
+    """
+    rewriter = _Rewriter(keep)
+    results = rewriter.run(_merge_scans(graph.results()))
+    n = len(graph.outputs)
+    return Graph(
+        {name: rewriter.memo.get(node, node) for name, node in graph.inputs.items()},
+        dict(zip(graph.outputs, results[:n], strict=True)),
+        dict(zip(graph.updates, results[n:], strict=True)),
+    )
+
+
+class _Rewriter:
+    """Rebuilds nodes bottom-up; equal ones are shared."""
+
+    def __init__(self, keep: Collection[str]) -> None:
+        self.keep = keep
+        self.memo: dict[Node, Node] = {}
+        self.known: dict[Any, Node] = {}
+
+    def run(self, results: Sequence[Node]) -> list[Node]:
+        for node in walk(results):
+            if node not in self.memo:
+                self.memo[node] = self._rewrite(node)
+        return [self.memo[node] for node in results]
+
+    def _rewrite(self, node: Node) -> Node:
+        if node.op in (INPUT, VARIABLE, PARAM):
+            return self._shared(node)
+        if node.op.name == "get" and isinstance(node.inputs[0].op, Composite):
+            source = node.inputs[0]
+            if source.op.name not in self.keep:
+                return self._body(source)[node.attrs["index"]]
+        if isinstance(node.op, Composite) and node.op.name not in self.keep:
+            # A node of several results is only read through ``get``, see above.
+            return node if isinstance(node.spec, tuple) else self._body(node)[0]
+        inputs = tuple(self.memo[c] for c in node.inputs)
+        attrs = node.attrs
+        if any(isinstance(v, Region) for v in attrs.values()) and not isinstance(
+            node.op, Composite
+        ):
+            attrs = {
+                k: self._region(v) if isinstance(v, Region) else v
+                for k, v in attrs.items()
+            }
+        if inputs != node.inputs or attrs is not node.attrs:
+            node = Node(node.op, inputs, attrs, node.spec, node.origins)
+        rule = _RULES.get(node.op.name)
+        simpler = rule(node) if rule is not None else None
+        return self._shared(node if simpler is None else simpler)
+
+    def _body(self, node: Node) -> list[Node]:
+        return self.run(inline(node))
+
+    def _region(self, region: Region) -> Region:
+        inner = _Rewriter(self.keep)
+        for param in region.params:
+            inner.memo[param] = param
+        return Region(region.params, tuple(inner.run(_merge_scans(region.results))))
+
+    def _shared(self, node: Node) -> Node:
+        key = _key(node)
+        if key is None:
+            return node
+        first = self.known.setdefault(key, node)
+        if first is not node and node.origins != first.origins:
+            first.origins = tuple(dict.fromkeys(first.origins + node.origins))
+        return first
+
+
+def _key(node: Node) -> Any:
+    """Nodes with equal keys compute the same; ``None`` when nothing may be shared."""
+    if node.op is PARAM:
+        return None
+    parts: list[Any] = [node.op, *node.inputs]
+    for name, value in sorted(node.attrs.items()):
+        if isinstance(value, np.ndarray):
+            same = (value.tobytes(), value.shape) if value.size <= 16 else id(value)
+            parts.append((name, str(value.dtype), same))
+        elif isinstance(value, Region):
+            parts.append((name, id(value)))
+        else:
+            # True, 1 and 1.0 are equal keys but not equal attributes.
+            parts.append((name, type(value), value))
+    return tuple(parts)
+
+
+def _scalar(node: Node, value: float) -> bool:
+    """Whether a node is this number everywhere."""
+    while node.op.name in ("broadcast_to", "reshape"):
+        node = node.inputs[0]
+    if node.op is CONST:
+        array = node.attrs["value"]
+        return array.size == 1 and array.reshape(())[()] == value
+    return node.op.name == "full" and node.attrs["value"] == value
+
+
+def _mul(node: Node) -> Node | None:
+    a, b = node.inputs
+    if _scalar(b, 1):
+        return a
+    return b if _scalar(a, 1) else None
+
+
+def _div(node: Node) -> Node | None:
+    return node.inputs[0] if _scalar(node.inputs[1], 1) else None
+
+
+def _reshape(node: Node) -> Node | None:
+    (x,) = node.inputs
+    if x.op.name == "reshape":
+        x = x.inputs[0]
+        node = Node(node.op, (x,), node.attrs, node.spec, node.origins)
+        return x if x.spec == node.spec else node
+    return x if x.spec == node.spec else None
+
+
+def _transpose(node: Node) -> Node | None:
+    (x,) = node.inputs
+    perm = node.attrs["perm"]
+    if x.op.name != "transpose":
+        return None
+    first = x.attrs["perm"]
+    both = tuple(first[i] for i in perm)
+    if both == tuple(range(len(both))):
+        return x.inputs[0]
+    return Node(node.op, x.inputs, {"perm": both}, node.spec, node.origins)
+
+
+def _same_spec(node: Node) -> Node | None:
+    return node.inputs[0] if node.inputs[0].spec == node.spec else None
+
+
+def _dim(node: Node) -> Node | None:
+    size = node.attrs["size"]
+    if not isinstance(size, int):
+        return None
+    return constant(np.asarray(size, node.attrs["dtype"]))
+
+
+def _where(node: Node) -> Node | None:
+    _, a, b = node.inputs
+    return a if a is b else None
+
+
+def _sum(node: Node) -> Node | None:
+    """A sum over axes of size 1 only changes the shape."""
+    (x,) = node.inputs
+    if product(x.shape[i] for i in node.attrs["axes"]) != 1:
+        return None
+    attrs = {"shape": node.shape}
+    return Node(REGISTRY["reshape"], (x,), attrs, node.spec, node.origins)
+
+
+_RULES: dict[str, Callable[[Node], Node | None]] = {
+    "mul": _mul,
+    "div": _div,
+    "reshape": _reshape,
+    "transpose": _transpose,
+    "broadcast_to": _same_spec,
+    "stop_gradient": _same_spec,
+    "cast": _same_spec,
+    "dim": _dim,
+    "where": _where,
+    "sum": _sum,
+}
+
+
+def _merge_scans(results: Sequence[Node]) -> list[Node]:
+    """A scan whose results are the first results of another scan becomes that one.
+
+    The gradient of a scan runs it again with the carries as further results; this pass
+    leaves only that one.
+    """
+    order = walk(results)
+    longest: dict[Any, Node] = {}
+
+    def key(node: Node) -> Any:
+        attrs = node.attrs
+        return (
+            node.inputs,
+            attrs["n_carry"],
+            attrs["n_xs"],
+            attrs["length"],
+            attrs["reverse"],
+            attrs["body"].params,
+        )
+
+    for node in order:
+        if node.op.name == "scan":
+            best = longest.get(key(node))
+            if best is None or len(node.spec) > len(best.spec):
+                longest[key(node)] = node
+    replaced: dict[Node, Node] = {}
+    for node in order:
+        if node.op.name == "get" and node.inputs[0].op.name == "scan":
+            source = node.inputs[0]
+            best = longest[key(source)]
+            own, long = source.attrs["body"].results, best.attrs["body"].results
+            if best is not source and long[: len(own)] == own:
+                replaced[node] = get(best, node.attrs["index"])
+    if not replaced:
+        return list(results)
+    from ranvier.graph.trace import substitute
+
+    return substitute(results, replaced)
