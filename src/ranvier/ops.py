@@ -182,7 +182,9 @@ def arange(
         start, stop = 0, start
     step = 1 if step is None else step
     if isinstance(start, Dim) or isinstance(stop, Dim):
-        return iota((stop - start + (step - 1)) // step, dtype or "int32") * step + start
+        return (
+            iota((stop - start + (step - 1)) // step, dtype or "int32") * step + start
+        )
     array = np.arange(start, stop, step)
     own = "float32" if array.dtype.kind == "f" else "int32"
     return Tensor(value=array.astype(dtype or own))
@@ -222,7 +224,8 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
     x = as_tensor(x)
     src = [s % x.ndim for s in ((source,) if isinstance(source, int) else source)]
     dst = [
-        d % x.ndim for d in ((destination,) if isinstance(destination, int) else destination)
+        d % x.ndim
+        for d in ((destination,) if isinstance(destination, int) else destination)
     ]
     order = [i for i in range(x.ndim) if i not in src]
     for d, s in sorted(zip(dst, src, strict=True)):
@@ -325,7 +328,9 @@ def einsum(subscripts: str, *operands: Any) -> Tensor:
     if "..." in text:
         spare = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
         rank = builtins.max(
-            t.ndim - len(s.replace("...", "")) for s, t in zip(terms, tensors, strict=True) if "..." in s
+            t.ndim - len(s.replace("...", ""))
+            for s, t in zip(terms, tensors, strict=True)
+            if "..." in s
         )
         names = "".join(c for c in spare if c not in text)[:rank]
         terms = [
@@ -344,7 +349,9 @@ def einsum(subscripts: str, *operands: Any) -> Tensor:
     return transpose(current, [names_a.index(c) for c in out])
 
 
-def _pair(a: Tensor, na: str, b: Tensor, nb: str, later: set[str]) -> tuple[Tensor, str]:
+def _pair(
+    a: Tensor, na: str, b: Tensor, nb: str, later: set[str]
+) -> tuple[Tensor, str]:
     """One contraction of an einsum."""
     for names, other in ((na, nb), (nb, na)):
         if len(set(names)) != len(names):
@@ -392,7 +399,11 @@ def average(x: Any, axis: Any = None, weights: Any = None) -> Tensor:
 
 
 def one_hot(
-    x: Any, num_classes: int, axis: int = -1, dtype: str | None = None, sparse: Any = False
+    x: Any,
+    num_classes: int,
+    axis: int = -1,
+    dtype: str | None = None,
+    sparse: Any = False,
 ) -> Tensor:
     """1 at the index of each element along a new axis, 0 elsewhere (and for -1)."""
     x = as_tensor(x)
@@ -439,7 +450,9 @@ def logaddexp(x1: Any, x2: Any) -> Tensor:
     return maximum(x1, x2) + log1p(exp(negative(absolute(subtract(x1, x2)))))
 
 
-def nan_to_num(x: Any, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Tensor:
+def nan_to_num(
+    x: Any, nan: float = 0.0, posinf: Any = None, neginf: Any = None
+) -> Tensor:
     """NaN and infinities replaced by numbers."""
     x = as_tensor(x)
     top = float(np.finfo(x.dtype).max)
@@ -469,7 +482,9 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> T
         return sum(absolute(x), axis, keepdims)
     if ord == math.inf:
         return max(absolute(x), axis, keepdims)
-    raise ShapeError("RV100", f"norm: ord={ord!r} is not supported", fix="None, 1, 2, inf")
+    raise ShapeError(
+        "RV100", f"norm: ord={ord!r} is not supported", fix="None, 1, 2, inf"
+    )
 
 
 def normalize(x: Any, axis: int = -1, order: Any = 2, epsilon: Any = None) -> Tensor:
@@ -621,11 +636,157 @@ def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> 
     return negative(target * log(output) + (1.0 - target) * log(1.0 - output))
 
 
-__all__ = sorted(
-    name
-    for name, value in list(globals().items())
-    if not name.startswith("_")
-    and (callable(value))
-    and name
-    not in {"Any", "Callable", "Dim", "Sequence", "ShapeError", "Tensor", "as_tensor"}
-)
+__all__ = [
+    "abs",
+    "absolute",
+    "adam_update",
+    "add",
+    "all",
+    "amax",
+    "amin",
+    "any",
+    "arange",
+    "arccos",
+    "arccosh",
+    "arcsin",
+    "arcsinh",
+    "arctan",
+    "arctan2",
+    "arctanh",
+    "argmax",
+    "argmin",
+    "argsort",
+    "array",
+    "average",
+    "binary_crossentropy",
+    "bitwise_and",
+    "bitwise_or",
+    "bitwise_xor",
+    "broadcast_to",
+    "cast",
+    "categorical_crossentropy",
+    "ceil",
+    "check_range",
+    "clip",
+    "concatenate",
+    "cond",
+    "convert_to_numpy",
+    "convert_to_tensor",
+    "cos",
+    "cosh",
+    "count_nonzero",
+    "cumprod",
+    "cumsum",
+    "diff",
+    "divide",
+    "dot",
+    "dot_general",
+    "einsum",
+    "equal",
+    "erf",
+    "exp",
+    "expand_dims",
+    "expm1",
+    "eye",
+    "flip",
+    "floor",
+    "floor_divide",
+    "fori_loop",
+    "full",
+    "full_like",
+    "greater",
+    "greater_equal",
+    "identity",
+    "in_top_k",
+    "iota",
+    "is_tensor",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "left_shift",
+    "less",
+    "less_equal",
+    "lgamma",
+    "linspace",
+    "log",
+    "log1p",
+    "log_softmax",
+    "logaddexp",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "logsumexp",
+    "map",
+    "matmul",
+    "max",
+    "maximum",
+    "mean",
+    "min",
+    "minimum",
+    "mod",
+    "moveaxis",
+    "multi_hot",
+    "multiply",
+    "nan_to_num",
+    "ndim",
+    "negative",
+    "norm",
+    "normalize",
+    "not_equal",
+    "one_hot",
+    "ones",
+    "ones_like",
+    "outer",
+    "pad",
+    "power",
+    "prod",
+    "random_bits",
+    "random_uniform",
+    "ravel",
+    "reciprocal",
+    "relu",
+    "repeat",
+    "reshape",
+    "right_shift",
+    "rint",
+    "round",
+    "rsqrt",
+    "scan",
+    "scatter_add",
+    "shape",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sinh",
+    "size",
+    "softmax",
+    "sort",
+    "sparse_categorical_crossentropy",
+    "split",
+    "sqrt",
+    "square",
+    "squeeze",
+    "stack",
+    "std",
+    "stop_gradient",
+    "subtract",
+    "sum",
+    "swapaxes",
+    "take",
+    "take_along_axis",
+    "tan",
+    "tanh",
+    "tensordot",
+    "tile",
+    "top_k",
+    "transpose",
+    "true_divide",
+    "trunc",
+    "unstack",
+    "var",
+    "where",
+    "while_loop",
+    "zeros",
+    "zeros_like",
+]

@@ -60,7 +60,11 @@ class Batches:
     @property
     def last(self) -> int:
         """Number of the first batch that is not run any more."""
-        return self.total if self.count is None else min(self.total, self.first + self.count)
+        return (
+            self.total
+            if self.count is None
+            else min(self.total, self.first + self.count)
+        )
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,8 @@ class Executable(Protocol):
 
         Args:
             batches: The rows.
-            collect: Outputs whose rows are kept (their first axis is the batch).
+            collect: Outputs that are kept: rows (first axis is the batch) are joined,
+                scalars become one value a batch.
             tick: Called about ten times a second with the steps done so far; a true
                 result stops the run at the next step boundary.
         """

@@ -147,7 +147,14 @@ def sigmoid_cross_entropy(logits: Any, target: Any) -> Any:
     ],
 )  # fmt: skip
 def adam_update(
-    param: Any, m: Any, v: Any, grad: Any, alpha: Any, rate_m: Any, rate_v: Any, eps: Any
+    param: Any,
+    m: Any,
+    v: Any,
+    grad: Any,
+    alpha: Any,
+    rate_m: Any,
+    rate_v: Any,
+    eps: Any,
 ) -> Any:
     """One Adam step (Kingma & Ba 2015, with epsilon outside the root as in Keras).
 

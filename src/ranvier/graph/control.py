@@ -154,7 +154,9 @@ def while_loop(
 
     def close(fn: Callable[..., Any]) -> tuple[Region, tuple[Node, ...]]:
         with tracing(Trace(current_trace())) as inner:
-            results = [inner.lift(t) for t in _leaves(fn(tree.rebuild(structure, syms)))]
+            results = [
+                inner.lift(t) for t in _leaves(fn(tree.rebuild(structure, syms)))
+            ]
             if inner.assigned:
                 raise ShapeError(
                     "RV108", "while_loop cannot assign variables", fix="use ops.scan"
@@ -193,9 +195,7 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> 
     assigns keeps its value in the other.
     """
     since = next(_serial)
-    variables = list(
-        dict.fromkeys([*_assigned_in(true_fn), *_assigned_in(false_fn)])
-    )
+    variables = list(dict.fromkeys([*_assigned_in(true_fn), *_assigned_in(false_fn)]))
     state = [v.value for v in variables]
     state_syms = _symbols(state)
 
@@ -235,5 +235,3 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> 
     for v, value in zip(variables, found[at:], strict=True):
         v.assign(value)
     return tree.rebuild(structure, found[:at])
-
-

@@ -64,5 +64,3 @@ class Interpreter:
         if op.family == "region":
             return op.ref(*args, **attrs, evaluate=self.region)
         return np.asarray(op.ref(*args, **attrs))
-
-

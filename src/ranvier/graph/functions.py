@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.errors import ShapeError
-from ranvier.graph import ops as _ops  # noqa: F401  (fills the registry)
+from ranvier.graph import ops as _ops
 from ranvier.graph.dims import Dim, Shape, Size, product
 from ranvier.graph.ops import contract as _contract
 from ranvier.graph.ops import elementwise as _e
@@ -350,12 +350,12 @@ def _countable(x: Tensor) -> Tensor:
     return cast(x, "int32") if x.dtype == "bool" else x
 
 
-sum = _reduction(_r.sum_, "Sum over axes (all by default).", _countable)  # noqa: A001
+sum = _reduction(_r.sum_, "Sum over axes (all by default).", _countable)
 prod = _reduction(_r.prod, "Product over axes.", _countable)
-max = _reduction(_r.reduce_max, "Maximum over axes.")  # noqa: A001
-min = _reduction(_r.reduce_min, "Minimum over axes.")  # noqa: A001
-any = _reduction(_r.any_, "Whether any element over the axes holds.", _truth)  # noqa: A001
-all = _reduction(_r.all_, "Whether all elements over the axes hold.", _truth)  # noqa: A001
+max = _reduction(_r.reduce_max, "Maximum over axes.")
+min = _reduction(_r.reduce_min, "Minimum over axes.")
+any = _reduction(_r.any_, "Whether any element over the axes holds.", _truth)
+all = _reduction(_r.all_, "Whether all elements over the axes hold.", _truth)
 amax, amin = max, min
 
 
@@ -434,9 +434,7 @@ def reshape(x: Any, newshape: Any) -> Tensor:
     """Another shape with the same elements; one size may be -1."""
     x = as_tensor(x)
     shape = (newshape,) if isinstance(newshape, (int, Dim)) else tuple(newshape)
-    shape = tuple(
-        s if isinstance(s, Dim) else operator.index(s) for s in shape
-    )
+    shape = tuple(s if isinstance(s, Dim) else operator.index(s) for s in shape)
     if -1 in shape:
         known = product(s for s in shape if s != -1)
         total = product(x.shape)
@@ -493,11 +491,15 @@ def slice_axis(x: Any, axis: int, start: Size, stop: Size, step: int = 1) -> Ten
     )
 
 
-def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Tensor:
+def pad(
+    x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0
+) -> Tensor:
     """Elements around the edges; ``pad_width`` is one pair for each axis."""
     x = as_tensor(x)
     if mode != "constant":
-        raise ShapeError("RV100", f"pad: mode {mode!r} is not supported", fix="'constant'")
+        raise ShapeError(
+            "RV100", f"pad: mode {mode!r} is not supported", fix="'constant'"
+        )
     if isinstance(pad_width, int):
         pad_width = ((pad_width, pad_width),) * x.ndim
     if len(pad_width) == 2 and isinstance(pad_width[0], int):

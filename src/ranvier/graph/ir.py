@@ -184,7 +184,11 @@ def text(graph: Graph) -> str:
             if node in names:
                 continue
             regions = {k: v for k, v in node.attrs.items() if isinstance(v, Region)}
-            for name, region in regions.items():
+            if node.op.family == "composite":
+                shown: dict[str, Region] = {}  # its name says it
+            else:
+                shown = regions
+            for name, region in shown.items():
                 lines.append(f"{indent}  {name}:")
                 emit(region.results, indent + "    ")
             names[node] = f"%{len(names)}"

@@ -347,9 +347,7 @@ def constant(value: np.ndarray[Any, Any]) -> Node:
 
 def constant_array(value: Any, dtype: str | None = None) -> np.ndarray[Any, Any]:
     """An array from what the user gave; float64 becomes float32 unless asked for."""
-    if isinstance(value, Tensor):
-        array = value.numpy()
-    elif hasattr(value, "storage"):
+    if isinstance(value, Tensor) or hasattr(value, "storage"):
         array = value.numpy()
     else:
         array = np.asarray(value)
@@ -488,6 +486,17 @@ def tracing(trace: Trace) -> Iterator[Trace]:
         _state.traces.pop()
 
 
+@contextmanager
+def outside() -> Iterator[None]:
+    """Values are computed inside, as if no trace were active: to make variables."""
+    before = _state.traces
+    _state.traces = []
+    try:
+        yield
+    finally:
+        _state.traces = before
+
+
 def trace_region(fn: Callable[..., Any], specs: Sequence[Spec]) -> Region:
     """The region of a pure function of tensors with these specs."""
     params = tuple(Node(PARAM, (), {"index": i}, s) for i, s in enumerate(specs))
@@ -611,8 +620,6 @@ def trace(
     }
     with tracing(Trace()) as active:
         found = fn({name: Tensor(node=node) for name, node in placeholders.items()})
-        outputs = {
-            name: active.lift(_tensor(value)) for name, value in found.items()
-        }
+        outputs = {name: active.lift(_tensor(value)) for name, value in found.items()}
     outputs |= {f"tap:{name}": node for name, node in active.taps.items()}
     return Graph(placeholders, outputs, dict(active.assigned))

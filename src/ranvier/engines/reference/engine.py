@@ -101,7 +101,9 @@ class ReferenceExecutable:
                     break
         for name, parts in kept.items():
             if parts:
-                record.collected[name] = np.concatenate(parts)
+                record.collected[name] = (
+                    np.concatenate(parts) if parts[0].ndim else np.stack(parts)
+                )
         return record
 
 

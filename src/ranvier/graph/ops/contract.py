@@ -61,9 +61,7 @@ def _ref(a: Array, b: Array, contract: Axes, batch: Axes) -> Array:
     return found.reshape(*shape_b, *free_a, *free_b).astype(a.dtype, copy=False)
 
 
-def _grad(
-    g: Any, y: Any, a: Any, b: Any, contract: Axes, batch: Axes
-) -> Sequence[Any]:
+def _grad(g: Any, y: Any, a: Any, b: Any, contract: Axes, batch: Axes) -> Sequence[Any]:
     """g is [batch, free a, free b]; each gradient is one more contraction."""
     f = _f()
     (ca, cb), (ba, bb) = contract, batch
@@ -99,15 +97,9 @@ dot_general = op(
     _ref,
     _grad,
     [
-        case(
-            ((3, 4), -1, 1), ((4, 5), -1, 1), contract=((1,), (0,)), batch=((), ())
-        ),
-        case(
-            ((3, 4), -1, 1), ((5, 4), -1, 1), contract=((1,), (1,)), batch=((), ())
-        ),
-        case(
-            ((4, 3), -1, 1), ((4, 5), -1, 1), contract=((0,), (0,)), batch=((), ())
-        ),
+        case(((3, 4), -1, 1), ((4, 5), -1, 1), contract=((1,), (0,)), batch=((), ())),
+        case(((3, 4), -1, 1), ((5, 4), -1, 1), contract=((1,), (1,)), batch=((), ())),
+        case(((4, 3), -1, 1), ((4, 5), -1, 1), contract=((0,), (0,)), batch=((), ())),
         case(
             ((2, 3, 4), -1, 1),
             ((2, 4, 5), -1, 1),

@@ -53,7 +53,11 @@ def _unary(
     dtype: str | None = None,
     tol: float = 4.0,
 ) -> Op:
-    cases = [case(((3, 5), low, high)), case(((), low, high)), case(((0, 2), low, high))]
+    cases = [
+        case(((3, 5), low, high)),
+        case(((), low, high)),
+        case(((0, 2), low, high)),
+    ]
     return op(name, "elementwise", same(name, dtype), _quiet(ref), grad, cases, tol)
 
 
@@ -182,15 +186,9 @@ def _choice(
     return grad
 
 
-max_ = _binary(
-    "max", np.maximum, _choice(lambda a, b: a > b, lambda a, b: a == b)
-)
-min_ = _binary(
-    "min", np.minimum, _choice(lambda a, b: a < b, lambda a, b: a == b)
-)
-mod = _binary(
-    "mod", np.mod, lambda g, y, a, b: (g, -g * _f().floor(a / b)), 0.5, 3
-)
+max_ = _binary("max", np.maximum, _choice(lambda a, b: a > b, lambda a, b: a == b))
+min_ = _binary("min", np.minimum, _choice(lambda a, b: a < b, lambda a, b: a == b))
+mod = _binary("mod", np.mod, lambda g, y, a, b: (g, -g * _f().floor(a / b)), 0.5, 3)
 floordiv = _binary("floordiv", np.floor_divide, PIECEWISE, 0.5, 3)
 atan2 = _binary(
     "atan2",

@@ -80,12 +80,8 @@ scatter_add = op(
     _scatter_ref,
     lambda g, y, x, indices, updates, axis: (g, None, _f().take(g, indices, axis)),
     [
-        case(
-            ((5, 3), -1, 1), ((4,), 0, 5, "int32"), ((4, 3), -1, 1), axis=0
-        ),
-        case(
-            ((2, 5), -1, 1), ((3,), 0, 5, "int32"), ((2, 3), -1, 1), axis=1
-        ),
+        case(((5, 3), -1, 1), ((4,), 0, 5, "int32"), ((4, 3), -1, 1), axis=0),
+        case(((2, 5), -1, 1), ((3,), 0, 5, "int32"), ((2, 3), -1, 1), axis=1),
     ],
 )
 
@@ -137,8 +133,6 @@ add_along_axis = op(
         _f().take_along_axis(g, indices, axis),
     ),
     [
-        case(
-            ((3, 5), -1, 1), ((3, 2), 0, 5, "int32"), ((3, 2), -1, 1), axis=1
-        ),
+        case(((3, 5), -1, 1), ((3, 2), 0, 5, "int32"), ((3, 2), -1, 1), axis=1),
     ],
 )

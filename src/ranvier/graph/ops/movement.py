@@ -54,9 +54,7 @@ transpose = op(
     "movement",
     _transpose_infer,
     lambda x, perm: np.transpose(x, perm),
-    lambda g, y, x, perm: (
-        _f().transpose(g, tuple(int(i) for i in np.argsort(perm))),
-    ),
+    lambda g, y, x, perm: (_f().transpose(g, tuple(int(i) for i in np.argsort(perm))),),
     [case(((3, 4), -1, 1), perm=(1, 0)), case(((2, 3, 4), -1, 1), perm=(2, 0, 1))],
 )
 
@@ -122,8 +120,7 @@ def _slice_grad(
             if s != 1:
                 g = _dilate(g, axis, s)
         stop = tuple(
-            a + (n - 1) * s + 1
-            for a, n, s in zip(start, y.shape, step, strict=True)
+            a + (n - 1) * s + 1 for a, n, s in zip(start, y.shape, step, strict=True)
         )
     high = tuple(n - b for n, b in zip(x.shape, stop, strict=True))
     return (f.pad(g, tuple(zip(start, high, strict=True))),)

@@ -11,7 +11,9 @@ from ranvier.graph.op import Composite, NoGradient
 from ranvier.graph.trace import Tensor, derived_from, inline
 
 
-def gradients(ys: Any, xs: Sequence[Any], seeds: Sequence[Any] | None = None) -> list[Any]:
+def gradients(
+    ys: Any, xs: Sequence[Any], seeds: Sequence[Any] | None = None
+) -> list[Any]:
     r"""Gradients :math:`\sum_j \mathrm{seed}_j \, \partial y_j / \partial x_i`.
 
     Args:
@@ -137,5 +139,3 @@ def _get(node: Node, index: int) -> Node:
     from ranvier.graph.trace import get
 
     return get(node, index)
-
-

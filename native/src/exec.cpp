@@ -1,0 +1,295 @@
+// Runs plans: one pass, or the steps of whole epochs on all workers without coming back to Python.
+#include <chrono>
+#include <cstring>
+
+#include "plan.h"
+#include "team.h"
+
+namespace rv {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// What all workers of a run share. Each has a frame of its own, so that a batch can begin without waiting for the others.
+struct Crew {
+  const std::vector<LoopSpec>* loops;
+  Frame* frames;
+  int workers;
+};
+
+bool before(const Frame::Fault& a, const Frame::Fault& b) {
+  if (a.code != b.code) return a.code < b.code;
+  if (a.source != b.source) return a.source < b.source;
+  if (a.row != b.row) return a.row < b.row;
+  return a.column < b.column;
+}
+
+Frame::Fault first_fault(const Frame* frames, int workers) {
+  Frame::Fault fault{};
+  for (int w = 0; w < workers; ++w)
+    if (frames[w].fault.code && (!fault.code || before(frames[w].fault, fault))) fault = frames[w].fault;
+  return fault;
+}
+
+// Run by the last worker to reach a guard, while the others wait.
+void latch(void* context) {
+  const Crew& crew = *static_cast<const Crew*>(context);
+  const int32_t code = first_fault(crew.frames, crew.workers).code;
+  if (code)
+    for (int w = 0; w < crew.workers; ++w) crew.frames[w].stopped = code;
+}
+
+bool run_steps(const Crew& crew, const Step* first, const Step* end, Frame& f, int w, int n);
+
+// Each worker walks its own copy of the body, since the addresses move.
+bool run_loop(const Crew& crew, const Step& head, Frame& f, int w, int n) {
+  const LoopSpec& loop = (*crew.loops)[static_cast<size_t>(head.loop)];
+  std::vector<Step> body(&head + 1, &head + 1 + loop.body);
+  for (int64_t i = 0; i < loop.count; ++i) {
+    if (!run_steps(crew, body.data(), body.data() + body.size(), f, w, n)) return false;
+    for (const LoopSpec::Move& m : loop.moves) {
+      void*& p = body[static_cast<size_t>(m.step)].buf[m.buffer];
+      p = static_cast<uint8_t*>(p) + m.bytes;
+    }
+  }
+  return true;
+}
+
+// False: a guard found a fault. All workers see the same answer at the same step.
+inline bool guard(const Crew& crew, const Step& s, const Frame& f, int n) {
+  if (s.barrier == 2) {
+    if (n == 1) return f.fault.code == 0;
+    team_barrier(n, latch, const_cast<Crew*>(&crew));
+    return f.stopped == 0;
+  }
+  if (n > 1) team_barrier(n);
+  return true;
+}
+
+inline bool due(const Step& s, const Frame& f) { return s.every <= 1 || (f.step_index + 1) % s.every == 0; }
+
+bool run_steps(const Crew& crew, const Step* s, const Step* end, Frame& f, int w, int n) {
+  while (s != end) {
+    if (s->barrier && !guard(crew, *s, f, n)) return false;
+    if (!s->fn) [[unlikely]] {
+      if (due(*s, f) && !run_loop(crew, *s, f, w, n)) return false;
+      s += 1 + (*crew.loops)[static_cast<size_t>(s->loop)].body;
+      continue;
+    }
+    if (due(*s, f)) {
+      if (!s->single) s->fn(*s, f, w, n);
+      else if (w == 0) s->fn(*s, f, 0, 1);
+    }
+    ++s;
+  }
+  return true;
+}
+
+// The same, summing worker 0's time per step; loops count as one.
+bool run_timed(const Crew& crew, const Step* s, const Step* end, Frame& f, int w, int n, double* seconds) {
+  Clock::time_point last = Clock::now();
+  while (s != end) {
+    const Step* next = s->fn ? s + 1 : s + 1 + (*crew.loops)[static_cast<size_t>(s->loop)].body;
+    if (!run_steps(crew, s, next, f, w, n)) return false;
+    if (w == 0) {
+      const Clock::time_point now = Clock::now();
+      *seconds += std::chrono::duration<double>(now - last).count();
+      last = now;
+    }
+    seconds += next - s;
+    s = next;
+  }
+  return true;
+}
+
+void reset(Instance& in, int workers) {
+  in.frames.resize(static_cast<size_t>(workers));
+  for (Frame& f : in.frames) {
+    f.fault = {};
+    f.stopped = 0;
+    f.scratch_bytes = kScratchBytes;
+  }
+}
+
+struct Job {
+  const EpochRun* run;
+  Instance* full;
+  Instance* tail;
+  int64_t first, last, full_batches;
+  // Published by worker 0 before a batch that all run; the others read it after at least one barrier.
+  int64_t stop_at;
+  Outcome* outcome;
+};
+
+void take_taps(const Job& job, const Instance& in, int64_t done) {
+  for (const Tap& tap : job.run->taps) {
+    if (done % tap.every != 0) continue;
+    const int64_t record = done / tap.every - 1;
+    if (record < 0 || record >= tap.room) continue;
+    const uint8_t* from =
+        (tap.space == Space::arena ? in.arena : static_cast<const uint8_t*>(job.run->slots[tap.slot])) + tap.offset;
+    std::memcpy(tap.to + record * tap.bytes, from, static_cast<size_t>(tap.bytes));
+  }
+}
+
+bool tap_due(const Job& job, int64_t done) {
+  for (const Tap& tap : job.run->taps)
+    if (done % tap.every == 0) return true;
+  return false;
+}
+
+// Worker 0 between two batches: has someone asked to stop? Looks at the clock about once a millisecond.
+class Watch {
+ public:
+  explicit Watch(const EpochRun& run) : run_(run), last_poll_(Clock::now()), last_check_(last_poll_) {}
+
+  bool stop() {
+    bool stop = __atomic_load_n(&run_.control->abort, __ATOMIC_RELAXED) != 0;
+    if (--until_check_ > 0) return stop;
+    const Clock::time_point now = Clock::now();
+    const double span = std::chrono::duration<double>(now - last_check_).count();
+    last_check_ = now;
+    if (span < 5e-4 && check_every_ < 8192) check_every_ *= 2;
+    else if (span > 2e-3 && check_every_ > 1) check_every_ /= 2;
+    until_check_ = check_every_;
+    if (run_.poll && now - last_poll_ > std::chrono::milliseconds(30)) {
+      stop = run_.poll(run_.poll_context) || stop;
+      last_poll_ = last_check_ = Clock::now();
+    }
+    return stop;
+  }
+
+ private:
+  const EpochRun& run_;
+  Clock::time_point last_poll_, last_check_;
+  int64_t check_every_ = 1, until_check_ = 1;
+};
+
+// Workers meet only at the plan's barriers. There is at least one per batch, so nobody is more than a batch ahead, and
+// what worker 0 publishes before its barrier of batch b is known to all before batch b + 1.
+void epoch_worker(void* context, int w, int n) {
+  Job& job = *static_cast<Job*>(context);
+  const EpochRun& run = *job.run;
+  const bool meet = n > 1 && ((run.full && !run.full->has_barrier()) || (run.tail && !run.tail->has_barrier()));
+  Watch watch(run);
+  for (int64_t b = job.first; b < job.last; ++b) {
+    if (w == 0 && watch.stop()) {
+      job.outcome->stopped = true;
+      if (n == 1) break;
+      // The others may have begun batch b already: all finish it.
+      if (job.stop_at > b + 1) __atomic_store_n(&job.stop_at, b + 1, __ATOMIC_RELAXED);
+    }
+    if (b >= __atomic_load_n(&job.stop_at, __ATOMIC_RELAXED)) break;
+    if (meet) team_barrier(n);
+    const bool whole = b < job.full_batches;
+    Instance& in = whole ? *job.full : *job.tail;
+    const Program& program = whole ? *run.full : *run.tail;
+    Frame& f = in.frames[static_cast<size_t>(w)];
+    if (b == job.first || b == job.full_batches) f.scratch[w] = thread_scratch();
+    f.step_index = run.first_step + (b - job.first);
+    f.first_row = b * run.batch;
+    f.rows = run.order ? run.order + f.first_row : nullptr;
+    f.rows_left = run.rows - f.first_row;
+    f.n_rows = f.rows_left < run.batch ? f.rows_left : run.batch;
+    const Crew crew{&program.loops(), in.frames.data(), n};
+    const Step* s = in.steps.data();
+    const Step* e = s + in.steps.size();
+    const bool ok = run.step_seconds && whole ? run_timed(crew, s, e, f, w, n, run.step_seconds)
+                                              : run_steps(crew, s, e, f, w, n);
+    if (!ok) break;
+    const int64_t done = b - job.first + 1;
+    if (!run.taps.empty() && tap_due(job, done)) {
+      if (n > 1) team_barrier(n);
+      if (w == 0) take_taps(job, in, done);
+      if (n > 1) team_barrier(n);
+    }
+    if (w == 0) {
+      job.outcome->steps = done;
+      job.outcome->rows += f.n_rows;
+      __atomic_store_n(&run.control->steps, done, __ATOMIC_RELAXED);
+      __atomic_store_n(&run.control->rows, job.outcome->rows, __ATOMIC_RELAXED);
+    }
+  }
+}
+
+struct Once {
+  const Program* program;
+  Instance* in;
+  bool ok;
+};
+
+void once_worker(void* context, int w, int n) {
+  Once& once = *static_cast<Once*>(context);
+  Instance& in = *once.in;
+  Frame& f = in.frames[static_cast<size_t>(w)];
+  f.scratch[w] = thread_scratch();
+  const Crew crew{&once.program->loops(), in.frames.data(), n};
+  const bool ok = run_steps(crew, in.steps.data(), in.steps.data() + in.steps.size(), f, w, n);
+  if (w == 0) once.ok = ok;
+}
+
+// Gives the instance back even when something throws.
+struct Loan {
+  Program* program;
+  std::unique_ptr<Instance> in;
+  explicit Loan(Program* p) : program(p), in(p ? p->borrow() : nullptr) {}
+  ~Loan() {
+    if (in) program->give_back(std::move(in));
+  }
+};
+
+}  // namespace
+
+Outcome run_once(Program& program, void* const* slots, int workers, int64_t step_index, const int64_t* rows,
+                 int64_t first_row, int64_t n_rows) {
+  Loan loan(&program);
+  Instance& in = *loan.in;
+  program.bind(in, slots);
+  workers = workers < 1 ? 1 : workers > kMaxWorkers ? kMaxWorkers : workers;
+  reset(in, workers);
+  for (Frame& f : in.frames) {
+    f.step_index = step_index;
+    f.rows = rows;
+    f.first_row = first_row;
+    f.n_rows = f.rows_left = n_rows;
+  }
+  Once once{&program, &in, true};
+  team_run(workers, once_worker, &once);
+  Outcome out;
+  out.steps = once.ok ? 1 : 0;
+  out.rows = once.ok ? n_rows : 0;
+  out.fault = first_fault(in.frames.data(), workers);
+  return out;
+}
+
+Outcome run_epoch(const EpochRun& run) {
+  Outcome out;
+  Control none;
+  EpochRun r = run;
+  if (!r.control) r.control = &none;
+  r.workers = r.workers < 1 ? 1 : r.workers > kMaxWorkers ? kMaxWorkers : r.workers;
+  const int64_t full_batches = r.full ? r.rows / r.batch : 0;
+  const int64_t batches = full_batches + (r.tail && r.rows % r.batch ? 1 : 0);
+  Job job{};
+  job.run = &r;
+  job.full_batches = full_batches;
+  job.first = r.first_batch;
+  job.last = r.last_batch < 0 || r.last_batch > batches ? batches : r.last_batch;
+  job.stop_at = job.last;
+  job.outcome = &out;
+  if (job.first >= job.last) return out;
+  Loan full(r.full), tail(r.tail);
+  job.full = full.in.get();
+  job.tail = tail.in.get();
+  for (Loan* loan : {&full, &tail}) {
+    if (!loan->in) continue;
+    loan->program->bind(*loan->in, r.slots);
+    reset(*loan->in, r.workers);
+  }
+  team_run(r.workers, epoch_worker, &job);
+  for (Loan* loan : {&full, &tail})
+    if (loan->in && !out.fault.code) out.fault = first_fault(loan->in->frames.data(), r.workers);
+  return out;
+}
+
+}  // namespace rv

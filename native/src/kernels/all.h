@@ -1,0 +1,39 @@
+// Everything one instruction-set unit contains, and its table.
+#pragma once
+#include "simd.h"
+#include "math.h"
+#include "elementwise.h"
+#include "gather.h"
+#include "gemm.h"
+#include "random.h"
+#include "reduce.h"
+#include "softmax.h"
+#include "../moves.h"
+
+namespace rv::RV_ISA {
+
+static const KernelFn kKernelTable[] = {
+#define K(name) name,
+#include "../kernels.def"
+#undef K
+};
+static_assert(sizeof(kKernelTable) / sizeof(KernelFn) == kKernels);
+
+// Independent multiply-adds in registers: the machine's peak, against which matrix products are measured.
+static double fma_loop(int64_t rounds) {
+  constexpr int kChains = 12;
+  vf acc[kChains];
+  for (int i = 0; i < kChains; ++i) acc[i] = splat(static_cast<float>(i));
+  const vf a = splat(0.999f), b = splat(0.001f);
+  for (int64_t r = 0; r < rounds; ++r) {
+#pragma GCC unroll 12
+    for (int i = 0; i < kChains; ++i) acc[i] = madd(acc[i], a, b);
+  }
+  vf sum = acc[0];
+  for (int i = 1; i < kChains; ++i) sum += acc[i];
+  volatile float keep = sum[0];
+  (void)keep;
+  return 2.0 * W * kChains * static_cast<double>(rounds);
+}
+
+}  // namespace rv::RV_ISA

@@ -1,0 +1,157 @@
+// A program as Python hands it over, validated once; instances of it with addresses filled in, borrowed per call.
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "registry.h"
+#include "step.h"
+
+namespace rv {
+
+enum class Space : int { arena, external, constant, none };
+
+struct Ref {
+  Space space;
+  int slot;         // of an external buffer
+  int64_t offset;   // bytes
+  int64_t bytes;    // that the kernel may touch from there on
+};
+
+struct ProgramSpec {
+  int rank = 0;
+  int64_t dim[kMaxRank] = {};
+  int n_reg = 0;
+  std::vector<EwOperand> in, out;
+  std::vector<EwInstr> code;
+};
+
+// A loop (scan): the `body` steps after it run `count` times; after each round every listed address moves on.
+struct LoopSpec {
+  struct Move { int step, buffer; int64_t bytes; };   // step counted from the first of the body
+  int body = 0;
+  int64_t count = 0;
+  std::vector<Move> moves;
+};
+
+struct StepSpec {
+  int kernel = -1;                // -1: loop
+  std::vector<Ref> refs;
+  std::vector<int64_t> dims;
+  std::vector<double> scalars;
+  int units = 1, barrier = 0, single = 0, program = -1, every = 0, loop = -1;
+};
+
+struct SlotSpec {
+  int64_t bytes;                  // least size of what is bound
+  bool writable;
+  bool strided;                   // rows of a data set with any strides: sizes are checked by whoever makes the gather step
+};
+
+// An elementwise program made ready for one step: collapsed, hazards decided, instructions resolved.
+struct Prepared {
+  EwProgram program;
+  std::vector<EwOperand> in, out;
+  std::vector<EwInstr> code;
+};
+
+// One running copy: its arena and the steps with addresses.
+struct Instance {
+  uint8_t* arena = nullptr;
+  std::vector<Step> steps;
+  std::vector<Frame> frames;   // one per worker
+  ~Instance();
+};
+
+class Program {
+ public:
+  // Throws std::invalid_argument naming the step where anything does not fit.
+  Program(std::vector<StepSpec> steps, std::vector<ProgramSpec> programs, std::vector<SlotSpec> slots,
+          std::vector<LoopSpec> loops, int64_t arena_bytes, std::vector<uint8_t> constants, std::string_view isa);
+  ~Program();
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  std::unique_ptr<Instance> borrow();
+  void give_back(std::unique_ptr<Instance> instance);
+  // Writes the addresses of the external slots into the steps that use them.
+  void bind(Instance& instance, void* const* slots) const;
+
+  const std::vector<StepSpec>& steps() const { return steps_; }
+  const std::vector<SlotSpec>& slots() const { return slots_; }
+  const std::vector<LoopSpec>& loops() const { return loops_; }
+  const IsaTable& isa() const { return isa_; }
+  int64_t arena_bytes() const { return arena_bytes_; }
+  int instances_made() const { return made_; }
+  bool has_barrier() const { return has_barrier_; }
+  std::string text() const;
+
+ private:
+  void check(const StepSpec& s, size_t index) const;
+  void prepare(const StepSpec& s, size_t index);
+
+  struct Patch { int step, buffer, slot; int64_t offset; };
+  std::vector<StepSpec> steps_;
+  std::vector<ProgramSpec> programs_;
+  std::vector<SlotSpec> slots_;
+  std::vector<LoopSpec> loops_;
+  int64_t arena_bytes_;
+  uint8_t* constants_ = nullptr;
+  int64_t constant_bytes_ = 0;
+  const IsaTable& isa_;
+  bool has_barrier_ = false;
+  std::vector<std::unique_ptr<Prepared>> prepared_;   // per step, or nullptr
+  std::deque<std::vector<uint8_t>> tiles_;            // immediates, kTile copies each, shared by equal values
+  std::vector<Patch> patches_;
+  std::mutex pool_lock_;
+  std::vector<std::unique_ptr<Instance>> pool_;
+  int made_ = 0;
+};
+
+// ---- exec.cpp
+
+// What a run tells and takes from other threads while it goes.
+struct Control {
+  int32_t abort = 0;              // set from any thread: stop at the next step boundary
+  int64_t steps = 0, rows = 0;    // done so far
+};
+
+struct Tap {
+  Space space;                    // arena or external
+  int slot;
+  int64_t offset, bytes;
+  int64_t every;                  // after steps every, 2 every, …
+  uint8_t* to;
+  int64_t room;                   // records that fit; later ones are dropped
+};
+
+struct EpochRun {
+  Program* full = nullptr;        // for batches of `batch` rows
+  Program* tail = nullptr;        // for the last one, if shorter
+  void* const* slots = nullptr;   // shared by both programs
+  const int64_t* order = nullptr; // row numbers, or nullptr: as they lie
+  int64_t rows = 0, batch = 1;    // rows of the epoch, rows of a step
+  int64_t first_batch = 0, last_batch = -1;   // [first, last); -1: to the end
+  int64_t first_step = 0;         // step counter at first_batch
+  int workers = 1;
+  std::vector<Tap> taps;
+  double* step_seconds = nullptr; // per plan step of `full`, summed; nullptr: not timed
+  Control* control = nullptr;
+  bool (*poll)(void*) = nullptr;  // called by worker 0 about every 30 ms; true: stop
+  void* poll_context = nullptr;
+};
+
+struct Outcome {
+  int64_t steps = 0, rows = 0;    // completed
+  bool stopped = false;           // by abort or poll
+  Frame::Fault fault{};
+};
+
+Outcome run_once(Program& program, void* const* slots, int workers, int64_t step_index, const int64_t* rows,
+                 int64_t first_row, int64_t n_rows);
+Outcome run_epoch(const EpochRun& run);
+
+}  // namespace rv

@@ -1,0 +1,213 @@
+#include "team.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <atomic>
+#include <climits>
+#include <cstdlib>
+#include <mutex>
+#include <new>
+#include <thread>
+
+#include "step.h"
+#if defined(__linux__)
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace rv {
+namespace {
+
+inline void pause_cpu() {
+#if defined(__x86_64__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+// Denormals cost a hundred cycles each where a moment of Adam decays towards zero: flush them, in every worker.
+class FlushDenormals {
+ public:
+#if defined(__x86_64__)
+  FlushDenormals() : old_(_mm_getcsr()) { _mm_setcsr(old_ | 0x8040); }
+  ~FlushDenormals() { _mm_setcsr(old_); }
+
+ private:
+  unsigned old_;
+#elif defined(__aarch64__)
+  FlushDenormals() {
+    __asm__ volatile("mrs %0, fpcr" : "=r"(old_));
+    __asm__ volatile("msr fpcr, %0" ::"r"(old_ | (uint64_t{1} << 24)));
+  }
+  ~FlushDenormals() { __asm__ volatile("msr fpcr, %0" ::"r"(old_)); }
+
+ private:
+  uint64_t old_;
+#endif
+};
+
+constexpr int kSpins = 1500;   // pauses before giving the core away
+constexpr int kYields = 200;   // yields before an idle worker sleeps
+
+struct Team {
+  std::mutex busy;                                 // held by the caller whose job runs
+  alignas(64) std::atomic<uint32_t> job{0};        // bumped to start a job; idle workers wait on it
+  alignas(64) std::atomic<uint32_t> asleep{0};
+  alignas(64) std::atomic<uint32_t> arrived{0};    // barrier: arrivals …
+  alignas(64) std::atomic<uint32_t> epoch{0};      // … and the word that the others watch
+  alignas(64) std::atomic<uint32_t> done{0};
+  TeamFn fn = nullptr;
+  void* context = nullptr;
+  int workers = 1;
+  int started = 0;                                 // threads besides the caller
+
+  void sleep(uint32_t seen) {
+#if defined(__linux__)
+    syscall(SYS_futex, reinterpret_cast<uint32_t*>(&job), FUTEX_WAIT_PRIVATE, seen, nullptr, nullptr, 0);
+#else
+    job.wait(seen);
+#endif
+  }
+  void wake() {
+#if defined(__linux__)
+    syscall(SYS_futex, reinterpret_cast<uint32_t*>(&job), FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
+#else
+    job.notify_all();
+#endif
+  }
+
+  void serve(int me, uint32_t seen) {
+    FlushDenormals flush;
+    for (;;) {
+      int tries = 0;
+      uint32_t now;
+      while ((now = job.load(std::memory_order_acquire)) == seen) {
+        if (tries < kSpins) {
+          ++tries;
+          pause_cpu();
+        } else if (tries < kSpins + kYields) {
+          ++tries;
+          sched_yield();
+        } else {
+          asleep.fetch_add(1, std::memory_order_seq_cst);
+          if (job.load(std::memory_order_seq_cst) == seen) sleep(seen);
+          asleep.fetch_sub(1, std::memory_order_relaxed);
+        }
+      }
+      seen = now;
+      if (me < workers) {
+        fn(context, me, workers);
+      }
+      done.fetch_add(1, std::memory_order_release);
+    }
+  }
+
+  // Starts threads until there are n; returns how many workers can be had with the caller.
+  int grow(int n) {
+    while (started < n) {
+      try {
+        std::thread(&Team::serve, this, started + 1, job.load()).detach();
+      } catch (const std::system_error&) {
+        break;
+      }
+      ++started;
+    }
+    return started < n ? started + 1 : n + 1;
+  }
+};
+
+std::atomic<Team*> g_team{nullptr};
+
+// The child of a fork has none of the threads and perhaps a locked mutex: forget the team, build a new one when needed.
+void after_fork() { g_team.store(new Team, std::memory_order_release); }
+
+Team& the_team() {
+  static const bool once = [] {
+    g_team.store(new Team, std::memory_order_release);
+    pthread_atfork(nullptr, nullptr, after_fork);
+    return true;
+  }();
+  (void)once;
+  return *g_team.load(std::memory_order_acquire);
+}
+
+thread_local Team* t_inside = nullptr;  // set while this thread runs a job of the team: no nesting
+
+}  // namespace
+
+void team_run(int workers, TeamFn fn, void* context) {
+  FlushDenormals flush;
+  if (workers > kMaxWorkers) workers = kMaxWorkers;
+  if (workers <= 1 || t_inside) {
+    fn(context, 0, 1);
+    return;
+  }
+  Team& team = the_team();
+  std::unique_lock<std::mutex> lock(team.busy, std::try_to_lock);
+  if (!lock.owns_lock()) {
+    fn(context, 0, 1);
+    return;
+  }
+  workers = team.grow(workers - 1);
+  if (workers <= 1) {
+    fn(context, 0, 1);
+    return;
+  }
+  team.fn = fn;
+  team.context = context;
+  team.workers = workers;
+  team.done.store(0, std::memory_order_relaxed);
+  t_inside = &team;
+  team.job.fetch_add(1, std::memory_order_seq_cst);
+  if (team.asleep.load(std::memory_order_seq_cst) > 0) team.wake();
+  fn(context, 0, workers);
+  t_inside = nullptr;
+  // Every started thread answers, also those without work, so that none can still read this job's fields later.
+  const uint32_t all = static_cast<uint32_t>(team.started);
+  for (int tries = 0; team.done.load(std::memory_order_acquire) < all; ++tries) {
+    if (tries < kSpins) pause_cpu();
+    else sched_yield();
+  }
+}
+
+void team_barrier(int workers, LatchFn latch, void* context) {
+  if (workers <= 1) {
+    if (latch) latch(context);
+    return;
+  }
+  Team& team = *g_team.load(std::memory_order_relaxed);
+  const uint32_t seen = team.epoch.load(std::memory_order_relaxed);
+  if (team.arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == static_cast<uint32_t>(workers)) {
+    if (latch) latch(context);
+    team.arrived.store(0, std::memory_order_relaxed);
+    team.epoch.store(seen + 1, std::memory_order_release);
+    return;
+  }
+  for (int tries = 0; team.epoch.load(std::memory_order_acquire) == seen; ++tries) {
+    if (tries < kSpins) pause_cpu();
+    else sched_yield();
+  }
+}
+
+uint8_t* thread_scratch() {
+  struct Owner {
+    uint8_t* p = nullptr;
+    ~Owner() { std::free(p); }
+  };
+  static thread_local Owner owner;
+  if (!owner.p) {
+    owner.p = static_cast<uint8_t*>(std::aligned_alloc(64, kScratchBytes));
+    if (!owner.p) throw std::bad_alloc();
+  }
+  return owner.p;
+}
+
+int team_threads() { return the_team().started; }
+
+}  // namespace rv

@@ -1,0 +1,286 @@
+// Checks the matrix products of one ISA, bit for bit, against one scalar chain of madd per element; built once per ISA:
+//   g++ -std=c++20 -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math -DRV_ISA=avx2 -DRV_WIDTH=8 -mavx2 -mfma gemm_test.cpp
+// As every ISA with FMA must equal the same chain, they equal each other. Units and workers vary; nothing outside C may change.
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include "../src/kernels/gemm.h"
+
+using namespace rv;
+using namespace rv::RV_ISA;
+
+rv::EwFn rv::elementwise_plain(int, Dtype, Dtype) { return nullptr; }
+
+// Adam on the weight panels in buf[5..7], its scalars in buf[8..11].
+struct AdamProgram {
+  EwOperand in[8] = {}, out[3] = {};
+  EwInstr code[1] = {};
+  EwProgram program = {};
+  AdamProgram(int64_t rows, int64_t columns) {
+    for (int i = 0; i < 8; ++i) {
+      in[i].buffer = int16_t(i == 3 ? -2 : i < 3 ? 5 + i : 4 + i);
+      in[i].dtype = Dtype::f32;
+      in[i].reg = uint16_t(i);
+      in[i].panel = i < 3;
+      in[i].mode = i < 4 ? EwMode::memory : EwMode::pointer;
+    }
+    for (int i = 0; i < 3; ++i) {
+      out[i] = in[i];
+      out[i].direct = true;
+    }
+    code[0] = {ew_adam, Dtype::f32, Dtype::f32, 0, 0, 4, 0, adam_f32};
+    program.rank = 2;
+    program.dim[0] = rows, program.dim[1] = columns;
+    program.n_in = 8, program.n_out = 3, program.n_code = 1, program.n_reg = 8;
+    program.in = in, program.out = out, program.code = code;
+    program.reg_bytes = kTile * 4;
+    program.unlimited = true;
+  }
+};
+
+static int failures = 0;
+static long checks = 0;
+static uint32_t state = 1;
+static float draw() {
+  state = state * 1664525u + 1013904223u;
+  return float(int32_t(state >> 8) % 2001 - 1000) / 512.0f;
+}
+using Array = std::vector<float>;
+constexpr float kGuard = 12345.0f;
+static Array drawn(int64_t n) {
+  Array a(size_t(n + 64));
+  for (auto& x : a) x = draw();
+  return a;
+}
+static Array guarded(int64_t n) { return Array(size_t(n + 64), kGuard); }
+
+// The element (row, column) of a [rows, columns] weight in panels.
+static int64_t at(int64_t rows, int64_t columns, int64_t r, int64_t c) {
+  const int64_t p = c / 64, width = columns - 64 * p < 64 ? (columns - 64 * p + 15) / 16 * 16 : 64;
+  return 64 * p * rows + r * width + c % 64;
+}
+static int64_t panel_size(int64_t rows, int64_t columns) { return rows * ((columns + 15) / 16 * 16); }
+static Array to_panels(const Array& w, int64_t rows, int64_t columns) {
+  Array p(size_t(panel_size(rows, columns) + 64), 0.0f);
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < columns; ++c) p[at(rows, columns, r, c)] = w[r * columns + c];
+  return p;
+}
+
+constexpr size_t kScratch = kGemmScratch + (1 << 20);
+static Frame* frame() {
+  static Frame* f = [] {
+    auto* q = static_cast<Frame*>(std::calloc(1, sizeof(Frame)));
+    for (int w = 0; w < 8; ++w) q->scratch[w] = static_cast<uint8_t*>(std::aligned_alloc(64, kScratch));
+    return q;
+  }();
+  return f;
+}
+
+// Runs a step with several divisions into units and workers, from the same starting C, and compares all of C.
+static void check(const char* name, Step s, KernelFn fn, int64_t panels, int64_t rows, Array& c, const Array& start,
+                  const Array& expected) {
+  const int64_t sizes[] = {rows, 1, 7, 64};
+  for (int64_t size : sizes) {
+    for (int workers : {1, 2, 3, 8}) {
+      if (size != rows && workers == 1) continue;
+      s.dim[7] = size;
+      s.dim[8] = (rows + size - 1) / size;
+      s.units = int32_t(panels * s.dim[8]);
+      c = start;
+      for (int w = 0; w < workers; ++w) std::memset(frame()->scratch[w], 0xff, kGemmScratch);
+      for (int w = 0; w < workers; ++w) fn(s, *frame(), w, workers);
+      ++checks;
+      for (size_t i = 0; i < c.size(); ++i)
+        if (std::memcmp(&c[i], &expected[i], 4) != 0 && !(c[i] == 0 && expected[i] == 0)) {
+          std::printf("%s M=%ld N=%ld K=%ld flags=%ld rows/unit=%ld workers=%d: [%zu] %.9g, expected %.9g\n", name,
+                      long(s.dim[0]), long(s.dim[1]), long(s.dim[2]), long(s.dim[6]), long(size), workers, i, double(c[i]),
+                      double(expected[i]));
+          if (++failures > 20) std::exit(1);
+          break;
+        }
+    }
+  }
+}
+
+static float finish(float sum, int64_t flags, float bias, float side) {
+  if (flags & 1) sum = sum + bias;
+  if (flags & 2) sum = 0.0f > sum ? 0.0f : sum;
+  if (flags & 4) sum = side > 0 ? sum : 0.0f;
+  if (flags & 8) sum = side + sum;
+  return sum;
+}
+
+static void shape(int64_t M, int64_t N, int64_t K) {
+  const Array x = drawn(M * K), w = drawn(K * N), y = drawn(M * N), bias = drawn(N), side_n = drawn(M * N), side_k = drawn(M * K),
+              side_w = drawn(K * N);
+  const Array wp = to_panels(w, K, N);
+  auto ptr = [](const Array& a) { return const_cast<float*>(a.data()); };
+  for (int64_t flags : {0, 1, 3, 8, 21}) {
+    for (int panels = 0; panels < 2; ++panels) {
+      Array start = guarded(M * N), c, expected = start;
+      for (int64_t i = 0; i < M; ++i)
+        for (int64_t j = 0; j < N; ++j) {
+          float sum = 0;
+          for (int64_t k = 0; k < K; ++k) sum = madd1(x[i * K + k], w[k * N + j], sum);
+          expected[i * N + j] = finish(sum, flags, bias[j], side_n[i * N + j]);
+        }
+      c = start;
+      Step s = {};
+      s.buf[0] = ptr(x), s.buf[1] = panels ? ptr(wp) : ptr(w), s.buf[2] = c.data();
+      s.buf[3] = flags & 1 ? ptr(bias) : ptr(side_n), s.buf[4] = ptr(side_n);
+      const int64_t d[] = {M, N, K, K, panels ? 0 : N, N, flags, 0, 0, N};
+      for (int i = 0; i < 10; ++i) s.dim[i] = d[i];
+      check("gemm_nn", s, gemm_nn, (N + 63) / 64, M, c, start, expected);
+    }
+  }
+  for (int64_t flags : {0, 4, 8}) {
+    for (int panels = 0; panels < 2; ++panels) {
+      Array start = guarded(M * K), c, expected = start;
+      for (int64_t i = 0; i < M; ++i)
+        for (int64_t k = 0; k < K; ++k) {
+          float sum = 0;
+          for (int64_t j = 0; j < N; ++j) sum = madd1(y[i * N + j], w[k * N + j], sum);
+          expected[i * K + k] = finish(sum, flags, 0, side_k[i * K + k]);
+        }
+      c = start;
+      Step s = {};
+      s.buf[0] = ptr(y), s.buf[1] = panels ? ptr(wp) : ptr(w), s.buf[2] = c.data(), s.buf[3] = ptr(side_k);
+      const int64_t d[] = {M, N, K, N, panels ? 0 : N, K, flags, 0, 0, K};
+      for (int i = 0; i < 10; ++i) s.dim[i] = d[i];
+      check("gemm_nt", s, gemm_nt, (K + 63) / 64, M, c, start, expected);
+    }
+  }
+  for (int64_t flags : {0, 8}) {
+    for (int panels = 0; panels < 2; ++panels) {
+      if (panels && flags) continue;
+      const int64_t size = panels ? panel_size(K, N) : K * N;
+      Array start = guarded(size), c, expected = start;
+      for (int64_t k = 0; k < K; ++k)
+        for (int64_t j = 0; j < N; ++j) {
+          float sum = 0;
+          for (int64_t i = 0; i < M; ++i) sum = madd1(x[i * K + k], y[i * N + j], sum);
+          expected[panels ? at(K, N, k, j) : k * N + j] = finish(sum, flags, 0, side_w[k * N + j]);
+        }
+      c = start;
+      Step s = {};
+      s.buf[0] = ptr(x), s.buf[1] = ptr(y), s.buf[2] = c.data(), s.buf[3] = ptr(side_w);
+      const int64_t d[] = {M, N, K, K, N, panels ? 0 : N, flags, 0, 0, N};
+      for (int i = 0; i < 10; ++i) s.dim[i] = d[i];
+      check("gemm_tn", s, gemm_tn, (N + 63) / 64, K, c, start, expected);
+    }
+  }
+}
+
+// The weight gradient with the optimizer in its epilogue: the weight and its slots in panels, the padding still zero after.
+static void fused(int64_t M, int64_t N, int64_t K) {
+  const Array x = drawn(M * K), y = drawn(M * N);
+  Array state[3], expected[3];
+  for (int i = 0; i < 3; ++i) state[i] = to_panels(drawn(K * N), K, N);
+  for (float& v : state[2]) v = v < 0 ? -v : v;
+  float hyper[4] = {0.01f, 0.1f, 0.001f, 1e-7f};
+  for (int i = 0; i < 3; ++i) expected[i] = state[i];
+  for (int64_t k = 0; k < K; ++k)
+    for (int64_t j = 0; j < N; ++j) {
+      float g = 0;
+      for (int64_t i = 0; i < M; ++i) g = madd1(x[i * K + k], y[i * N + j], g);
+      const int64_t at_kj = at(K, N, k, j);
+      float &w = expected[0][at_kj], &m = expected[1][at_kj], &v = expected[2][at_kj];
+      m = m + (g - m) * hyper[1];
+      v = v + (g * g - v) * hyper[2];
+      w = w - (m * hyper[0]) / (__builtin_sqrtf(v) + hyper[3]);
+    }
+  AdamProgram adam(K, N);
+  // All three in one array, so that one comparison sees them.
+  const size_t size = state[0].size();
+  Array start, c, all;
+  for (int i = 0; i < 3; ++i) {
+    start.insert(start.end(), state[i].begin(), state[i].end());
+    all.insert(all.end(), expected[i].begin(), expected[i].end());
+  }
+  c = start;
+  Step s = {};
+  s.buf[0] = const_cast<float*>(x.data()), s.buf[1] = const_cast<float*>(y.data());
+  for (int i = 0; i < 3; ++i) s.buf[5 + i] = c.data() + size_t(i) * size;
+  for (int i = 0; i < 4; ++i) s.buf[8 + i] = &hyper[i];
+  s.program = &adam.program;
+  const int64_t d[] = {M, N, K, K, N, 0, 0, 0, 0, 0};
+  for (int i = 0; i < 10; ++i) s.dim[i] = d[i];
+  check("gemm_tn+adam", s, gemm_tn, (N + 63) / 64, K, c, start, all);
+}
+
+// Side and C the same buffer: C += product, also where the contraction is cut into several passes.
+static void accumulate(int64_t M, int64_t N, int64_t K) {
+  const Array x = drawn(M * K), w = drawn(K * N), start = drawn(M * N);
+  Array c = start, expected = start;
+  for (int64_t i = 0; i < M; ++i)
+    for (int64_t j = 0; j < N; ++j) {
+      float sum = 0;
+      for (int64_t k = 0; k < K; ++k) sum = madd1(x[i * K + k], w[k * N + j], sum);
+      expected[i * N + j] = start[i * N + j] + sum;
+    }
+  Step s = {};
+  s.buf[0] = const_cast<float*>(x.data()), s.buf[1] = const_cast<float*>(w.data()), s.buf[2] = s.buf[3] = c.data();
+  const int64_t d[] = {M, N, K, K, N, N, 8, 0, 0, N};
+  for (int i = 0; i < 10; ++i) s.dim[i] = d[i];
+  check("accumulate", s, gemm_nn, (N + 63) / 64, M, c, start, expected);
+}
+
+// All eight transpositions, two batch dimensions one of which broadcasts A, then strides that are nowhere one.
+static void any(int64_t M, int64_t N, int64_t K) {
+  for (int form = 0; form < 9; ++form) {
+    const bool spread = form == 8;
+    const int64_t gap = spread ? 3 : 1, outer = 2, inner = 3;
+    const int64_t ar = form & 1 ? gap : K * gap, ak = form & 1 ? M * gap : gap;
+    const int64_t br = form & 2 ? gap : N * gap, bk = form & 2 ? K * gap : gap;
+    const int64_t cr = form & 4 ? gap : N * gap, ck = form & 4 ? M * gap : gap;
+    const Array a = drawn(outer * M * K * gap), b = drawn(outer * inner * K * N * gap);
+    Array start = guarded(outer * inner * M * N * gap), c = start, expected = start;
+    for (int64_t o = 0; o < outer; ++o)
+      for (int64_t n = 0; n < inner; ++n)
+        for (int64_t i = 0; i < M; ++i)
+          for (int64_t j = 0; j < N; ++j) {
+            float sum = 0;
+            for (int64_t k = 0; k < K; ++k)
+              sum = madd1(a[o * M * K * gap + i * ar + k * ak], b[(o * inner + n) * K * N * gap + k * br + j * bk], sum);
+            expected[(o * inner + n) * M * N * gap + i * cr + j * ck] = sum;
+          }
+    Step s = {};
+    s.buf[0] = const_cast<float*>(a.data()), s.buf[1] = const_cast<float*>(b.data()), s.buf[2] = c.data();
+    int64_t d[32] = {M, N, K, ar, ak, br, bk, cr, ck, 2, outer, inner};
+    d[14] = M * K * gap, d[15] = 0;
+    d[18] = inner * K * N * gap, d[19] = K * N * gap;
+    d[22] = inner * M * N * gap, d[23] = M * N * gap;
+    for (int i = 0; i < 26; ++i) s.dim[i] = d[i];
+    const int64_t panels = (N + 63) / 64;
+    for (int64_t size : {M, int64_t(5)})
+      for (int workers : {1, 2, 3}) {
+        s.dim[26] = size;
+        s.dim[27] = (M + size - 1) / size;
+        s.units = int32_t(outer * inner * panels * s.dim[27]);
+        c = start;
+        for (int w = 0; w < workers; ++w) gemm_any(s, *frame(), w, workers);
+        ++checks;
+        if (std::memcmp(c.data(), expected.data(), c.size() * 4) != 0) {
+          std::printf("gemm_any form=%d M=%ld N=%ld K=%ld workers=%d differs\n", form, long(M), long(N), long(K), workers);
+          ++failures;
+        }
+      }
+  }
+}
+
+int main() {
+  const int64_t sizes[] = {1, 2, 16, 37, 100};
+  for (int64_t M : sizes)
+    for (int64_t N : sizes)
+      for (int64_t K : sizes) shape(M, N, K), fused(M, N, K);
+  const int64_t others[][3] = {{32, 128, 784}, {7, 130, 300}, {1100, 70, 65}, {30, 1100, 66}, {65, 33, 1100}, {2, 200, 1030}, {1, 300, 129}, {200, 67, 200}};
+  for (auto& o : others) shape(o[0], o[1], o[2]), fused(o[0], o[1], o[2]);
+  for (auto& o : others) accumulate(o[0], o[1], o[2]);
+  for (auto& o : {others[1], others[4]}) any(o[0] / 2, o[1], o[2]);
+  any(1, 1, 1), any(5, 17, 3), any(60, 70, 140), any(1, 64, 20), any(50, 3, 7);
+  std::printf("%ld checks, %d failures, %d-wide\n", checks, failures, W);
+  return failures != 0;
+}

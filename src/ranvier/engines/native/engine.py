@@ -1,0 +1,404 @@
+"""Compiles graphs to plans and runs them, whole epochs without coming back."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ranvier import _native
+from ranvier.engines.api import Batches, Fault, RunRecord, Shuffle, Tick, Unsupported
+from ranvier.engines.native import rows as _rows  # noqa: F401  (fills the table)
+from ranvier.engines.native.draft import (
+    Draft,
+    emit,
+    place_arena,
+    place_barriers,
+)
+from ranvier.engines.native.lowering import ROWS, Lowering, Source, elementwise
+from ranvier.engines.native.plan import (
+    ARENA,
+    Plan,
+    Ref,
+    Tap,
+    run_epoch,
+    shuffle_order,
+)
+from ranvier.engines.native.storage import Panels, adopt
+from ranvier.engines.native.values import PANEL, View, itemsize
+from ranvier.errors import ShapeError
+from ranvier.graph.dims import unify
+from ranvier.graph.ir import Graph, Node
+from ranvier.graph.passes.simplify import simplify
+from ranvier.graph.variable import Variable
+
+Array = np.ndarray[Any, Any]
+
+#: Composites with kernels of their own; any other is replaced by its body.
+KERNELS = frozenset(
+    (
+        "relu",
+        "adam_update",
+        "softmax",
+        "log_softmax",
+        "sparse_softmax_cross_entropy",
+        "sparse_softmax_cross_entropy_grad",
+    )
+)
+#: Plans kept for different batch sizes, lengths and kinds of arrays.
+PLANS = 32
+#: Nanoseconds of work in a step below which it is not worth waking a second worker.
+ALONE_NS = 6000.0
+TICK_SECONDS = 0.1
+FAULTS = {105: "RV105", 111: "RV111", 204: "RV204", 301: "RV301"}
+
+
+@dataclass
+class Compiled:
+    """A plan and where its outputs lie."""
+
+    plan: Plan
+    outputs: dict[str, View]
+    workers: int
+    steps: list[Draft]
+
+
+class NativeExecutable:
+    """A graph with the plans made for it so far."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.simplified = simplify(graph, KERNELS)
+        _refuse_unknown(self.simplified)
+        self.inputs = list(self.simplified.inputs)
+        self.variables = self.simplified.variables()
+        self._plans: OrderedDict[Any, Compiled] = OrderedDict()
+        self._storages: list[Any] = []
+        self._lock = threading.RLock()
+
+    # ------------------------------------------------------------------- running
+
+    def call(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Run once; variables are updated, outputs returned."""
+        arrays = [_plain(inputs[name]) for name in self.inputs]
+        compiled = self._plan(arrays, None, ())
+        found, taps = _room(compiled, 1)
+        n = arrays[0].shape[0] if arrays and arrays[0].ndim else 1
+        result = run_epoch(
+            compiled.plan,
+            None,
+            arrays,
+            rows=max(n, 1),
+            batch=max(n, 1),
+            workers=compiled.workers,
+            taps=taps,
+        )
+        if result.fault is not None:
+            self._raise(result.fault)
+        return found
+
+    def run(
+        self,
+        batches: Batches,
+        *,
+        collect: Sequence[str] = (),
+        tick: Tick | None = None,
+    ) -> RunRecord:
+        """Run once a batch."""
+        arrays = [_plain(batches.arrays[name]) for name in self.inputs]
+        size, n = batches.batch_size, batches.rows
+        first, last = batches.first, batches.last
+        whole = min(last, n // size)
+        order = batches.order
+        if isinstance(order, Shuffle):
+            order = shuffle_order(order.seed, order.epoch, n)
+        elif order is not None:
+            order = np.ascontiguousarray(order, np.int64)
+        full = tail = None
+        if first < whole:
+            full = self._plan(arrays, size, batches.check_finite)
+        if last > n // size and n % size:
+            tail = self._plan(arrays, n % size, batches.check_finite)
+        record = RunRecord()
+        parts: list[dict[str, Array]] = []
+        with _ticking(tick) as control:
+            if collect:
+                pieces = [
+                    (full, None, first, whole),
+                    (tail, tail, max(first, whole), last),
+                ]
+            else:
+                pieces = [(full, tail, first, last)]
+            for one, rest, begin, end in pieces:
+                some = one or rest
+                if some is None or begin >= end:
+                    continue
+                found, taps = _room(some, end - begin, collect)
+                # One tap serves both plans only when they place buffers alike: with
+                # outputs to collect they run one after the other.
+                result = run_epoch(
+                    one.plan if one else None,
+                    rest.plan if rest else None,
+                    arrays,
+                    rows=n,
+                    batch=size,
+                    order=order,
+                    first_batch=begin,
+                    last_batch=end,
+                    first_step=begin,
+                    workers=max(c.workers for c in (one, rest) if c is not None),
+                    taps=taps,
+                    control=control,
+                )
+                record.steps += result.steps
+                record.rows += result.rows
+                parts.append(found)
+                if result.fault is not None:
+                    record.fault = self._fault(result.fault)
+                if result.stopped:
+                    record.interrupted = record.fault is None
+                if record.fault or record.interrupted:
+                    break
+        for name in collect:
+            rows = [_joined(part[name]) for part in parts]
+            record.collected[name] = rows[0] if len(rows) == 1 else np.concatenate(rows)
+        return record
+
+    def _fault(self, fault: Any) -> Fault:
+        name = self.inputs[fault.source] if 0 <= fault.source < len(self.inputs) else ""
+        code = FAULTS.get(fault.code, f"RV{fault.code}")
+        return Fault(code, name, fault.row, fault.column, fault.value)
+
+    def _raise(self, fault: Any) -> None:
+        from ranvier.errors import DataError
+
+        known = self._fault(fault)
+        raise DataError(
+            known.code,
+            f"value {known.value:g} of {known.input or 'an index'} is out of range"
+            if known.code != "RV204"
+            else f"{known.input} holds {known.value} in row {known.row}",
+            details=f"row {known.row}, column {known.column}",
+        )
+
+    # ------------------------------------------------------------------ planning
+
+    def _plan(
+        self, arrays: Sequence[Array], batch: int | None, checked: Sequence[str]
+    ) -> Compiled:
+        """The plan for these arrays in batches of so many rows (``None``: whole)."""
+        self._follow_storages()
+        key = (
+            batch,
+            tuple(checked),
+            tuple(
+                [
+                    (a.dtype, a.shape if batch is None else a.shape[1:], a.strides)
+                    for a in arrays
+                ]
+            ),
+        )
+        compiled = self._plans.get(key)
+        if compiled is None:
+            with self._lock:
+                compiled = self._make(arrays, batch, checked)
+                self._plans[key] = compiled
+                while len(self._plans) > PLANS:
+                    self._plans.popitem(last=False)
+        return compiled
+
+    def _follow_storages(self) -> None:
+        """Plans are for one layout of the variables: notice when it has changed."""
+        if len(self._storages) == len(self.variables) and all(
+            [
+                v.storage is s
+                for v, s in zip(self.variables, self._storages, strict=True)
+            ]
+        ):
+            return
+        with self._lock:
+            self._plans.clear()
+            for variable in self.variables:
+                adopt(variable, variable in self._wanted_panels())
+            self._storages = [v.storage for v in self.variables]
+
+    def _wanted_panels(self) -> frozenset[Variable]:
+        if not hasattr(self, "_panels"):
+            self._panels = wanted_panels(self.simplified)
+        return self._panels
+
+    def _make(
+        self, arrays: Sequence[Array], batch: int | None, checked: Sequence[str]
+    ) -> Compiled:
+        sizes: dict[str, int] = {}
+        sources: dict[str, Source] = {}
+        for name, array in zip(self.inputs, arrays, strict=True):
+            spec = self.simplified.inputs[name].spec
+            shape = array.shape if batch is None else (batch, *array.shape[1:])
+            if not unify(spec.shape, shape, sizes):
+                raise ShapeError(
+                    "RV103",
+                    f"input {name!r} does not have the shape the graph was made for",
+                    details=f"got {array.shape}, needs {spec}",
+                )
+            sources[name] = Source.of(array)
+        panels = frozenset(v for v in self.variables if isinstance(v.storage, Panels))
+        threads = config_threads()
+
+        def lower(workers: int) -> Any:
+            return Lowering(
+                self.simplified, sizes, panels, workers, sources, checked
+            ).run()
+
+        lowered = lower(threads)
+        total = sum(step.cost for step in lowered.steps)
+        workers = 1 if total < ALONE_NS else threads
+        if workers != threads:
+            lowered = lower(workers)
+        keep = [v.buffer for v in lowered.outputs.values() if v.buffer is not None]
+        place_arena(lowered.steps, keep)
+        place_barriers(lowered.steps, workers)
+        plan = emit(lowered.steps, lowered.slots, lowered.constants).build()
+        for buffer in lowered.slots:
+            if isinstance(buffer.key, Variable):
+                storage: Any = buffer.key.storage
+                flat = storage.flat
+                plan.bind(buffer.slot, flat)
+        return Compiled(plan, lowered.outputs, workers, lowered.steps)
+
+
+def config_threads() -> int:
+    """Workers: RANVIER_THREADS, else what affinity and quota allow."""
+    return int(_native.threads())
+
+
+def _plain(array: Any) -> Array:
+    """An array whose dtype and byte order the core knows; anything else is converted."""
+    array = np.asarray(array)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    return array
+
+
+def _room(
+    compiled: Compiled, records: int, names: Sequence[str] | None = None
+) -> tuple[dict[str, Array], list[Tap]]:
+    """Arrays for outputs, and the taps that fill them after every step."""
+    found: dict[str, Array] = {}
+    taps: list[Tap] = []
+    for name, view in compiled.outputs.items():
+        if names is not None and name not in names:
+            continue
+        shape = view.shape if names is None else (records, *view.shape)
+        if view.buffer is None:
+            found[name] = np.full(shape, view.number, view.dtype)
+            continue
+        found[name] = array = np.empty(shape, view.dtype)
+        nbytes = view.size * itemsize(view.dtype)
+        if nbytes:
+            assert view.buffer.space == "arena"
+            at = view.buffer.offset + view.offset * itemsize(view.dtype)
+            taps.append(Tap(Ref(ARENA, 0, at, nbytes), 1, array))
+    return found, taps
+
+
+def _joined(array: Array) -> Array:
+    """``[batches, rows, …]`` as ``[rows of all, …]``."""
+    return array.reshape(-1, *array.shape[2:]) if array.ndim > 1 else array
+
+
+@contextmanager
+def _ticking(tick: Tick | None) -> Iterator[Any]:
+    """A thread that reports progress ten times a second while the plan runs."""
+    if tick is None:
+        yield None
+        return
+    control = _native.Control()
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(TICK_SECONDS):
+            if tick(control.steps):
+                control.abort()
+                return
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield control
+    finally:
+        done.set()
+        watcher.join()
+
+
+def _refuse_unknown(graph: Graph) -> None:
+    for node in graph.nodes():
+        name = node.op.name
+        if name in ("input", "variable") or name in ROWS:
+            continue
+        if not elementwise(node):
+            raise Unsupported(
+                "RV502",
+                f"the native engine has no kernel for {name!r} yet",
+                details=f"it is used at {node.origins[0].line}" if node.origins else "",
+                fix="fit(engine='reference') runs it, slowly",
+            )
+
+
+def wanted_panels(graph: Graph) -> frozenset[Variable]:
+    """Weights that are multiplied on the right and wider than a panel, and their slots."""
+    found: set[Variable] = set()
+    nodes = graph.nodes()
+    for node in nodes:
+        if node.op.name == "dot_general":
+            right = node.inputs[1]
+            (_, cb), (_, bb) = node.attrs["contract"], node.attrs["batch"]
+            if right.op.name == "variable" and not bb and tuple(cb) == (0,):
+                found |= {right.attrs["variable"]} if _wide(right) else set()
+    for variable, node in graph.updates.items():
+        if variable in found:
+            found |= _slots_of(node, variable)
+    return frozenset(found)
+
+
+def _wide(node: Node) -> bool:
+    shape = node.spec.shape
+    return len(shape) == 2 and shape[1] > PANEL and node.dtype == "float32"
+
+
+def _slots_of(node: Node, weight: Variable) -> set[Variable]:
+    """Variables of the same shape that meet the weight element by element."""
+    found: set[Variable] = set()
+    stack, seen = [node], set()
+    while stack:
+        current = stack.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        if current.op.name == "variable" and current.spec == weight.spec:
+            found.add(current.attrs["variable"])
+        if elementwise(current):
+            stack.extend(current.inputs)
+    return found
+
+
+class NativeEngine:
+    """The engine called ``"native"``."""
+
+    name = "native"
+
+    def compile(self, graph: Graph) -> NativeExecutable:
+        """Simplify a graph and check that every operation has a kernel.
+
+        Raises:
+            Unsupported: RV502, when one has none.
+        """
+        return NativeExecutable(graph)
+
+
+ENGINE = NativeEngine()

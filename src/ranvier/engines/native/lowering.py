@@ -1,0 +1,585 @@
+"""From a simplified graph with known sizes to the steps of a plan.
+
+Every value becomes a view of a buffer. Shape operations only change the view.
+Elementwise operations wait until something needs them and are then computed together,
+if possible on the tile that a matrix product has just finished.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ranvier.engines.api import Unsupported
+from ranvier.engines.native import programs
+from ranvier.engines.native.draft import Draft, access
+from ranvier.engines.native.programs import ELEMENTWISE, Group, place
+from ranvier.engines.native.values import (
+    PANEL,
+    Buffer,
+    View,
+    itemsize,
+    number,
+    panel_elements,
+    row_major,
+)
+from ranvier.graph.dims import bind
+from ranvier.graph.ir import Graph, Node
+from ranvier.graph.variable import Variable
+
+Array = np.ndarray[Any, Any]
+Row = Callable[["Lowering", Node], View | tuple[View, ...]]
+
+#: Operations whose result is a window on their operand.
+ALIASES = frozenset(("reshape", "transpose", "broadcast_to", "slice", "check_range"))
+MAX_BUFFERS = 16
+MAX_REGISTERS = 110
+MAX_OPERANDS = 44
+#: One row for each operation: how it becomes steps. Filled by the decorator `row`.
+ROWS: dict[str, Row] = {}
+
+
+def row(*names: str) -> Callable[[Row], Row]:
+    """Register the lowering of operations."""
+
+    def register(fn: Row) -> Row:
+        for name in names:
+            ROWS[name] = fn
+        return fn
+
+    return register
+
+
+@dataclass(frozen=True)
+class Source:
+    """How the rows of an input's array lie in memory.
+
+    Attributes:
+        dtype: Of the array.
+        row_bytes: From one row to the next.
+        row_shape: Of a row.
+        row_strides: In bytes.
+    """
+
+    dtype: str
+    row_bytes: int
+    row_shape: tuple[int, ...]
+    row_strides: tuple[int, ...]
+
+    @staticmethod
+    def of(array: Array) -> Source:
+        """The layout of an array; a scalar is one row."""
+        if array.ndim == 0:
+            return Source(str(array.dtype), array.itemsize, (), ())
+        return Source(
+            str(array.dtype), array.strides[0], array.shape[1:], array.strides[1:]
+        )
+
+
+@dataclass
+class Lowered:
+    """The steps of a graph for one binding of its sizes.
+
+    Attributes:
+        steps: In order.
+        slots: Buffers bound per call: inputs (by name), then variables.
+        constants: Contents of constant buffers.
+        outputs: Where each output lies when the plan has run.
+    """
+
+    steps: list[Draft]
+    slots: list[Buffer]
+    constants: dict[Buffer, Array]
+    outputs: dict[str, View]
+
+
+def elementwise(node: Node) -> bool:
+    """Whether a node is computed element by element."""
+    name = node.op.name
+    if name == "get":
+        return node.inputs[0].op.name == "adam_update"
+    return name in ELEMENTWISE or name in ("adam_update", "stop_gradient")
+
+
+def shape_of(node: Node) -> tuple[Any, ...]:
+    """Shape of a node; of the first result when it has several."""
+    spec = node.spec[0] if isinstance(node.spec, tuple) else node.spec
+    return spec.shape
+
+
+class Lowering:
+    """The state of one lowering.
+
+    Args:
+        graph: A simplified graph.
+        sizes: The integer of each symbolic size.
+        panels: Variables that lie in column panels.
+        workers: For how many workers to share the work; never changes a result.
+        sources: The layout of each input's array.
+        checked: Inputs in which values that are not finite are faults.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        sizes: Mapping[str, int],
+        panels: frozenset[Variable],
+        workers: int,
+        sources: Mapping[str, Source],
+        checked: Sequence[str] = (),
+    ) -> None:
+        self.graph = graph
+        self.sizes = sizes
+        self.workers = workers
+        self.sources = sources
+        self.checked = frozenset(checked)
+        self.steps: list[Draft] = []
+        self.slots: list[Buffer] = []
+        self.constants: dict[Buffer, Array] = {}
+        self.memo: dict[Node, Any] = {}
+        self.shapes: dict[Node, tuple[int, ...]] = {}
+        self.order = graph.nodes()
+        self.consumers: dict[Node, list[Node]] = {n: [] for n in self.order}
+        for node in self.order:
+            for child in dict.fromkeys(node.inputs):
+                self.consumers[child].append(node)
+        self.external = set(graph.results())
+        self.targets: dict[Node, list[Variable]] = {}
+        for variable, node in graph.updates.items():
+            self.targets.setdefault(node, []).append(variable)
+        self.written: set[Variable] = set()
+        self.busy: set[Node] = set()
+        self.done: set[Node] = set()  # computed, but kept nowhere
+        self.variables: dict[Variable, View] = {}
+        self.readers: dict[Variable, Node] = {}
+        for name, node in graph.inputs.items():
+            self.slots.append(Buffer("slot", 0, len(self.slots), key=name))
+            if node in self.consumers or node in self.external:
+                self._input(name, node)
+        for variable in graph.variables():
+            self.variables[variable] = self._variable(variable, variable in panels)
+        for node in self.order:
+            if node.op.name == "variable":
+                self.readers[node.attrs["variable"]] = node
+                self.memo[node] = self.variables[node.attrs["variable"]]
+
+    # ------------------------------------------------------------------ the whole
+
+    def run(self) -> Lowered:
+        """Lower the graph."""
+        for node in self.order:
+            if node.op.name == "check_range":
+                self.value(node)
+        if any(s.checks for s in self.steps):
+            self._guard_at = len(self.steps)
+        else:
+            self._guard_at = -1
+        late = self._save_old_values()
+        outputs = {name: self._output(n) for name, n in self.graph.outputs.items()}
+        scalars = [n for n in self.targets if shape_of(n) == () and elementwise(n)]
+        for node in self.targets:
+            if node not in scalars:
+                self.value(node)
+        self.group([n for n in scalars if n not in self.memo])
+        for node, variables in self.targets.items():
+            for variable in variables:
+                if variable not in self.written:
+                    source = late.get(variable, None) or self.memo[node]
+                    self.copy(source, self.variables[variable])
+                    self.written.add(variable)
+        if 0 <= self._guard_at < len(self.steps):
+            self.steps[self._guard_at].guard = True
+        return Lowered(self.steps, self.slots, self.constants, outputs)
+
+    def _save_old_values(self) -> dict[Variable, View]:
+        """Copies of variables that are assigned to other variables as they are."""
+        saved: dict[Variable, View] = {}
+        for node, variables in self.targets.items():
+            source = node
+            while source.op.name in ALIASES:
+                source = source.inputs[0]
+            if source.op.name != "variable":
+                continue
+            for variable in variables:
+                if source is node and source.attrs["variable"] is variable:
+                    self.written.add(variable)  # assigned to itself
+                else:
+                    saved[variable] = self.dense(self.value(node), fresh=True)
+        return saved
+
+    def _output(self, node: Node) -> View:
+        """A dense value that no later step changes."""
+        view = self.value(node)
+        mine = view.buffer is not None and view.buffer.space == "arena"
+        return self.dense(view, fresh=not mine)
+
+    # --------------------------------------------------------------------- leaves
+
+    def _input(self, name: str, node: Node) -> None:
+        from ranvier.engines.native.rows import gather_input
+
+        view = self.new(self.shape(node), node.dtype)
+        self.memo[node] = view
+        gather_input(self, name, self.slots[-1], view)
+
+    def _variable(self, variable: Variable, panel: bool) -> View:
+        shape = tuple(int(n) for n in variable.shape)  # type: ignore[arg-type]
+        count = panel_elements(*shape) if panel else math.prod(shape)
+        buffer = Buffer(
+            "slot", count * itemsize(variable.dtype), len(self.slots), key=variable
+        )
+        self.slots.append(buffer)
+        return View(buffer, shape, row_major(shape), variable.dtype, panel=panel)
+
+    def shape(self, node: Node) -> tuple[int, ...]:
+        """The shape of a node in integers."""
+        found = self.shapes.get(node)
+        if found is None:
+            found = self.shapes[node] = bind(shape_of(node), self.sizes)
+        return found
+
+    def bound(self, shape: tuple[Any, ...]) -> tuple[int, ...]:
+        """A shape in integers."""
+        return bind(shape, self.sizes)
+
+    def attrs(self, node: Node) -> dict[str, Any]:
+        """Static arguments in integers."""
+        return bind(node.attrs, self.sizes)
+
+    def new(self, shape: tuple[int, ...], dtype: str) -> View:
+        """Fresh dense room in the arena."""
+        size = max(math.prod(shape) * itemsize(dtype), 1)
+        return View(Buffer("arena", size), shape, row_major(shape), dtype)
+
+    def const(self, array: Array) -> View:
+        """A constant; a single element becomes a number."""
+        dtype = str(array.dtype)
+        if array.size == 1:
+            return number(array.reshape(())[()], array.shape, dtype)
+        buffer = Buffer("const", max(array.nbytes, 1))
+        self.constants[buffer] = np.ascontiguousarray(array)
+        return View(buffer, array.shape, row_major(array.shape), dtype)
+
+    # --------------------------------------------------------------------- values
+
+    def value(self, node: Node) -> Any:
+        """Where the value of a node lies; it is computed now if it was not yet."""
+        if node not in self.memo:
+            if elementwise(node):
+                self.group([node])
+            else:
+                self._lower(node)
+        return self.memo[node]
+
+    def _lower(self, node: Node) -> None:
+        name = node.op.name
+        if name not in ROWS:
+            raise Unsupported(
+                "RV502",
+                f"the native engine has no kernel for {name!r} yet",
+                details=f"it is used at {node.origins[0].line}" if node.origins else "",
+                fix="fit(engine='reference') runs it, slowly",
+            )
+        found = ROWS[name](self, node)
+        self.memo[node] = found
+
+    def dense(self, view: View, fresh: bool = False) -> View:
+        """The same values in order without gaps, copied if need be."""
+        if view.dense and not fresh:
+            return view
+        to = self.new(view.shape, view.dtype)
+        self.copy(view, to)
+        return to
+
+    def copy(self, source: View, to: View) -> None:
+        """Copy values, whatever the strides."""
+        if to.size == 0:
+            return
+        marker = Node(_COPY, (), {}, None)
+        group = Group(to.shape, [], {marker: to}, {marker: source})
+        self._emit_program(group)
+
+    # ----------------------------------------------------------------- elementwise
+
+    def group(self, roots: Sequence[Node]) -> None:
+        """Compute elementwise nodes of one shape together with all they wait for."""
+        while True:
+            roots = [r for r in roots if r not in self.memo]
+            if not roots:
+                return
+            nodes, leaves = self._collect(roots)
+            inner = set(nodes)
+            waiting = self._readers_first(nodes, inner)
+            if waiting is not None:
+                self.busy.add(waiting)
+                self.value(waiting)
+                self.busy.discard(waiting)
+                continue
+            host = self._host(nodes, inner, leaves)
+            need = [leaf for leaf in leaves if leaf is not host]
+            need += host.inputs if host is not None else ()
+            need = [leaf for leaf in need if leaf not in self.memo]
+            if need:
+                # Computing a leaf may compute parts of the group: look again after.
+                self.value(need[0])
+                continue
+            if not self._fits(nodes, leaves) and self._split(nodes, roots):
+                continue
+            self._emit_group(nodes, inner, leaves, host)
+            return
+
+    def _collect(self, roots: Sequence[Node]) -> tuple[list[Node], list[Node]]:
+        shape = self.shape(roots[0])
+        nodes: list[Node] = []
+        leaves: dict[Node, None] = {}
+        seen: set[Node] = set()
+        stack: list[tuple[Node, Any]] = []
+
+        def inside(node: Node) -> bool:
+            return (
+                node not in self.memo
+                and elementwise(node)
+                and self.shape(node) == shape
+            )
+
+        for root in roots:
+            if root in seen:
+                continue
+            seen.add(root)
+            stack.append((root, iter(root.inputs)))
+            while stack:
+                node, rest = stack[-1]
+                for child in rest:
+                    if child in seen:
+                        continue
+                    seen.add(child)
+                    if inside(child):
+                        stack.append((child, iter(child.inputs)))
+                        break
+                    leaves.setdefault(child)
+                else:
+                    nodes.append(node)
+                    stack.pop()
+        # All results of a fused update belong together.
+        inner = set(nodes)
+        for node in list(nodes):
+            if node.op.name == "adam_update":
+                for reader in self.consumers[node]:
+                    if reader not in inner:
+                        nodes.append(reader)
+                        inner.add(reader)
+        return nodes, list(leaves)
+
+    def _readers_first(self, nodes: Sequence[Node], inner: set[Node]) -> Node | None:
+        """A node that must read an old value before this group overwrites it."""
+        for node in nodes:
+            for variable in self.targets.get(node, ())[:1]:
+                reader = self.readers.get(variable)
+                if reader is None:
+                    continue
+                pending = self._pending(reader, inner)
+                if pending is not None and pending not in self.busy:
+                    return pending
+        return None
+
+    def _pending(self, node: Node, inner: set[Node]) -> Node | None:
+        """A consumer of ``node``, or of a window on it, that has not run yet."""
+        for consumer in self.consumers[node]:
+            if consumer in inner:
+                continue
+            if consumer.op.name in ALIASES:
+                deeper = self._pending(consumer, inner)
+                if deeper is not None:
+                    return deeper
+                if any(c in inner for c in self.consumers[consumer]):
+                    continue  # read here through a window: decided by _in_place
+            elif consumer not in self.memo and consumer not in self.done:
+                return consumer
+        return None
+
+    def _in_place(self, node: Node, inner: set[Node]) -> Variable | None:
+        """The variable whose memory may take the result of ``node`` directly."""
+        for variable in self.targets.get(node, ())[:1]:
+            if variable in self.written:
+                return None
+            reader = self.readers.get(variable)
+            if reader is None:
+                return variable
+            if reader in self.external or self._pending(reader, inner) is not None:
+                return None
+            if self._read_through_window(reader, inner):
+                return None
+            return variable
+        return None
+
+    def _read_through_window(self, reader: Node, inner: set[Node]) -> bool:
+        return any(
+            consumer.op.name in ALIASES
+            and (
+                consumer in self.external
+                or any(c in inner for c in self.consumers[consumer])
+                or self._read_through_window(consumer, inner)
+            )
+            for consumer in self.consumers[reader]
+        )
+
+    def _host(
+        self, nodes: Sequence[Node], inner: set[Node], leaves: Sequence[Node]
+    ) -> Node | None:
+        """A product or column sum among the leaves that can run the group on its tiles."""
+        from ranvier.engines.native.products import can_host
+        from ranvier.engines.native.rows import columns
+
+        for leaf in leaves:
+            if (
+                leaf.op.name in ("dot_general", "sum")
+                and leaf not in self.memo
+                and leaf not in self.done
+                and leaf not in self.external
+                and self.shape(leaf) == self.shape(nodes[-1])
+                and all(c in inner for c in self.consumers[leaf])
+                and (
+                    can_host(self, leaf)
+                    if leaf.op.name == "dot_general"
+                    else columns(self, leaf)
+                )
+            ):
+                return leaf
+        return None
+
+    def _fits(self, nodes: Sequence[Node], leaves: Sequence[Node]) -> bool:
+        stores = sum(self._stored(n, set(nodes)) for n in nodes)
+        registers = len(leaves) + len(nodes) + stores
+        return (
+            len(leaves) + stores <= MAX_BUFFERS - 3
+            and registers <= MAX_REGISTERS
+            and len(leaves) + stores <= MAX_OPERANDS
+        )
+
+    def _split(self, nodes: Sequence[Node], roots: Sequence[Node]) -> bool:
+        """Compute a part of a group that is too large first."""
+        if len(roots) > 1:
+            half = list(roots[: len(roots) // 2])
+            self.group(half)
+            return True
+        plain = [n for n in nodes if n.op.name not in ("get", "adam_update")]
+        inner = [n for n in plain if n not in roots]
+        if not inner:
+            return False
+        self.group([inner[len(inner) // 2]])
+        return True
+
+    def _stored(self, node: Node, inner: set[Node]) -> bool:
+        if isinstance(node.spec, tuple):
+            return False
+        return node in self.external or any(
+            c not in inner for c in self.consumers[node]
+        )
+
+    def _emit_group(
+        self,
+        nodes: list[Node],
+        inner: set[Node],
+        leaves: Sequence[Node],
+        host: Node | None,
+    ) -> None:
+        shape = self.shape(nodes[-1])
+        views: dict[Node, View] = {}
+        for leaf in leaves:
+            if leaf is host:
+                continue
+            view: View = self.memo[leaf]
+            if view.shape != shape and view.size == 1:
+                # A scalar operand of a fused update.
+                view = replace(view, shape=shape, strides=(0,) * len(shape))
+            views[leaf] = replace(view)  # its own identity: a view may be read twice
+        stores: dict[Node, View] = {}
+        for node in nodes:
+            if not self._stored(node, inner):
+                continue
+            variable = self._in_place(node, inner)
+            if variable is not None:
+                stores[node] = replace(self.variables[variable])
+                self.written.add(variable)
+            else:
+                stores[node] = self.new(shape, node.dtype)
+        group = Group(shape, nodes, stores, views, host)
+        for node, view in stores.items():
+            self.memo[node] = view
+        self.done.update(nodes)
+        if math.prod(shape) == 0:
+            return
+        if host is None:
+            self._emit_program(group)
+            return
+        self.done.add(host)
+        from ranvier.engines.native.products import emit_product
+        from ranvier.engines.native.rows import host_column_sums
+
+        if host.op.name == "sum":
+            host_column_sums(self, host, group)
+        else:
+            emit_product(self, host, group)
+
+    def _emit_program(self, group: Group) -> None:
+        places = {at: i for i, at in enumerate(places_of(group))}
+        size = math.prod(group.shape)
+        panel = any(v.panel for v in group.views())
+        program = programs.build(group, places)
+        if panel:
+            units = -(-group.shape[1] // PANEL)
+            share: Any = ("columns", units)
+        else:
+            units = max(1, min(size // 2048, 64))
+            share = ("flat", units, program.dims)
+        draft = Draft(
+            "ew_run",
+            list(places),
+            units=units,
+            program=program,
+            cost=size * (0.1 + 0.12 * len(group.nodes)),
+        )
+        record(draft, group, share)
+        self.steps.append(draft)
+
+
+class _Copy:
+    """The marker of plain copies."""
+
+    name = "copy"
+    family = "copy"
+
+
+_COPY: Any = _Copy()
+
+
+def places_of(group: Group, first: Sequence[Any] = ()) -> dict[Any, None]:
+    """Where the buffers of a step begin, each once."""
+    places = dict.fromkeys(first)
+    for view in group.views():
+        places.setdefault(place(view))
+    return places
+
+
+def record(draft: Draft, group: Group, share: Any) -> None:
+    """Note what a program reads and writes."""
+    for view in group.leaves.values():
+        if view.buffer is not None:
+            own = share if _follows(view, group.shape) else None
+            draft.reads.append(access(view, own))
+    for view in group.stores.values():
+        draft.writes.append(
+            access(view, share if _follows(view, group.shape) else None)
+        )
+    if group.nodes:
+        node = group.nodes[-1]
+        draft.label = node.origins[0].layer if node.origins else ""
+
+
+def _follows(view: View, shape: tuple[int, ...]) -> bool:
+    """Whether workers share a view as they share the iteration space."""
+    return view.panel or view.strides == row_major(shape)

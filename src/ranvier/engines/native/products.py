@@ -1,0 +1,424 @@
+"""Matrix products: which kernel, which orientation, and what runs on the finished tile."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ranvier.engines.api import Unsupported
+from ranvier.engines.native import programs
+from ranvier.engines.native.draft import Draft, access
+from ranvier.engines.native.programs import Group, place
+from ranvier.engines.native.values import PANEL, View, collapse
+from ranvier.graph.ir import Node
+from ranvier.graph.ops.contract import free_axes
+
+if TYPE_CHECKING:
+    from ranvier.engines.native.lowering import Lowering
+
+#: Flags of the epilogue (native/src/kernels/gemm.h).
+BIAS, RELU, MASK, ADD, SIDE_APART = 1, 2, 4, 8, 16
+#: Nanoseconds for a multiply-add, and for a call.
+FMA_NS, CALL_NS = 1 / 40, 30.0
+
+
+@dataclass
+class Product:
+    """``C[m, n] = sum_k A[m, k] B[k, n]`` over views with two axes each.
+
+    Attributes:
+        kernel: ``gemm_nn``, ``gemm_nt`` or ``gemm_tn``.
+        a: Left operand as ``[m, k]``.
+        b: Right operand as ``[k, n]``; in panels as it lies.
+        m: Rows of the result.
+        n: Columns of the result.
+        k: Length of the sums.
+    """
+
+    kernel: str
+    a: View
+    b: View
+    m: int
+    n: int
+    k: int
+
+
+def _two_axes(view: View, first: Sequence[int], second: Sequence[int]) -> View | None:
+    """A view as a matrix whose axes are groups of its axes."""
+    if view.panel:
+        return view if (tuple(first), tuple(second)) == ((0,), (1,)) else None
+    moved = view.transposed((*first, *second))
+    if moved is None:
+        return None
+    m = math.prod(view.shape[i] for i in first)
+    n = math.prod(view.shape[i] for i in second)
+    return moved.reshaped((m, n))
+
+
+def _analyse(low: Lowering, node: Node) -> Product | None:
+    """The product as one of the fast kernels, or ``None``.
+
+    Looks at shapes and known strides only; an operand that has no place yet will be
+    dense.
+    """
+    (ca, cb), (ba, _) = node.attrs["contract"], node.attrs["batch"]
+    left, right = node.inputs
+    if ba or left.dtype != "float32":
+        return None
+    a, b = _future(low, left), _future(low, right)
+    fa = free_axes(len(a.shape), ca, ())
+    fb = free_axes(len(b.shape), cb, ())
+    m = math.prod(a.shape[i] for i in fa)
+    n = math.prod(b.shape[i] for i in fb)
+    k = math.prod(a.shape[i] for i in ca)
+    if not (m and n and k) or a.buffer is None or b.buffer is None:
+        return None
+    if b.panel:
+        a2 = _two_axes(a, fa, ca)
+        if a2 is None or not _unit(a2.strides[1], k):
+            return None
+        kernel = "gemm_nn" if tuple(cb) == (0,) else "gemm_nt"
+        return Product(kernel, a2, b, m, n, k)
+    if a.panel:
+        return None
+    a2, b2 = _two_axes(a, fa, ca), _two_axes(b, cb, fb)
+    if a2 is None or b2 is None:
+        return None
+    (am, ak), (bk, bn) = a2.strides, b2.strides
+    if _unit(ak, k) and am >= 0 and _lead(am, m, k):
+        if _unit(bn, n) and _lead(bk, k, n):
+            return Product("gemm_nn", a2, b2, m, n, k)
+        if _unit(bk, k) and _lead(bn, n, k):
+            return Product("gemm_nt", a2, b2, m, n, k)
+    if _unit(am, m) and _unit(bn, n) and _lead(ak, k, m) and _lead(bk, k, n):
+        return Product("gemm_tn", a2, b2, m, n, k)
+    return None
+
+
+def _unit(stride: int, count: int) -> bool:
+    return stride == 1 or count == 1
+
+
+def _lead(stride: int, count: int, width: int) -> bool:
+    """Whether rows of so many elements, so far apart, do not overlap."""
+    return count == 1 or stride >= width
+
+
+def _future(low: Lowering, node: Node) -> View:
+    """The view a node has or will have: dense, for all that is not a window."""
+    if node in low.memo:
+        return low.memo[node]
+    from ranvier.engines.native.lowering import ALIASES
+
+    if node.op.name in ALIASES:
+        source = _future(low, node.inputs[0])
+        moved = window(low, node, source)
+        if moved is not None:
+            return moved
+    return low.new(low.shape(node), node.dtype)
+
+
+def window(low: Lowering, node: Node, source: View) -> View | None:
+    """The view of a shape operation on a view; ``None`` when it needs a copy."""
+    attrs = low.attrs(node)
+    match node.op.name:
+        case "reshape":
+            return source.reshaped(low.shape(node))
+        case "transpose":
+            return source.transposed(attrs["perm"])
+        case "broadcast_to":
+            return source.broadcast(low.shape(node))
+        case "slice":
+            return source.sliced(attrs["start"], attrs["step"], low.shape(node))
+        case _:
+            return source
+
+
+def can_host(low: Lowering, node: Node) -> bool:
+    """Whether a product has a kernel that runs programs on its tiles."""
+    return _analyse(low, node) is not None
+
+
+def operands(low: Lowering, node: Node) -> None:
+    """Compute what a product reads."""
+    for child in node.inputs:
+        low.value(child)
+
+
+def _lead_of(view: View, rows: int, width: int, flip: bool = False) -> int:
+    stride = view.strides[1 if flip else 0]
+    return max(stride, width) if rows > 1 else max(stride, width, 1)
+
+
+def emit_product(low: Lowering, node: Node, group: Group) -> None:
+    """A product whose result only lives in the tiles that ``group`` reads."""
+    operands(low, node)
+    found = _analyse(low, node)
+    assert found is not None
+    simple = match_epilogue(group, found)
+    if simple is not None:
+        flags, bias, side, to = simple
+        _emit(low, node, found, to, flags=flags, bias=bias, side=side)
+        return
+    try:
+        _emit(low, node, found, None, group=group)
+    except ValueError:
+        # Leading axes of an operand do not join: the program runs on its own.
+        to = low.new(low.shape(node), node.dtype)
+        _emit(low, node, found, to)
+        group.leaves[node] = to
+        group.accumulator = None
+        low._emit_program(group)
+
+
+def lower_product(low: Lowering, node: Node) -> View:
+    """A product that is stored as it is."""
+    operands(low, node)
+    to = low.new(low.shape(node), node.dtype)
+    if to.size == 0:
+        return to
+    found = _analyse(low, node)
+    if found is not None:
+        _emit(low, node, found, to)
+    else:
+        _emit_any(low, node, to)
+    return to
+
+
+def match_epilogue(
+    group: Group, found: Product
+) -> tuple[int, View | None, View | None, View] | None:
+    """The flags of the kernel that do what a group does, if there are such.
+
+    Returns:
+        Flags, bias, side operand, destination.
+    """
+    if len(group.stores) != 1:
+        return None
+    ((last, to),) = group.stores.items()
+    if last is not group.nodes[-1] or to.panel or not to.dense:
+        return None
+    nodes, acc = list(group.nodes), group.accumulator
+    flags, bias, side = 0, None, None
+
+    def number_of(node: Node) -> float | None:
+        view = group.leaves.get(node)
+        return view.number if view is not None and view.buffer is None else None
+
+    current = acc
+    for node in nodes:
+        name, ins = node.op.name, node.inputs
+        if name == "add" and current in ins and ins[0] is not ins[1]:
+            other = ins[1] if ins[0] is current else ins[0]
+            view = group.leaves.get(other)
+            if view is None or view.buffer is None or view.panel:
+                return None
+            flat = view.reshaped((found.m, found.n))
+            if flat is None or (flat.strides[1] != 1 and found.n != 1):
+                return None
+            if flat.strides[0] == 0 and found.m > 1 and flags == 0:
+                if found.kernel != "gemm_nn":
+                    return None
+                flags, bias = BIAS, flat
+            elif flags == 0 and flat.strides[0] >= found.n:
+                flags, side = ADD, flat
+            else:
+                return None
+        elif name == "relu" and ins[0] is current and flags == BIAS:
+            flags |= RELU
+        elif name == "gt" and node is not last:
+            # the mask of relu's gradient: where(y > 0, g, 0)
+            if number_of(ins[1]) != 0.0 or ins[0] not in group.leaves or flags:
+                return None
+            continue
+        elif name == "where" and ins[1] is current and flags == 0:
+            test = ins[0]
+            if test not in nodes or number_of(ins[2]) != 0.0:
+                return None
+            view = group.leaves[test.inputs[0]]
+            flat = view.reshaped((found.m, found.n)) if view.buffer else None
+            if flat is None or flat.strides[1] != 1 or flat.panel:
+                return None
+            flags, side = MASK, flat
+        else:
+            return None
+        current = node
+    return (flags, bias, side, to) if current is last and flags else None
+
+
+def _emit(
+    low: Lowering,
+    node: Node,
+    p: Product,
+    to: View | None,
+    *,
+    flags: int = 0,
+    bias: View | None = None,
+    side: View | None = None,
+    group: Group | None = None,
+) -> None:
+    """One of the three fast kernels."""
+    # Dimensions as the kernels name them.
+    if p.kernel == "gemm_nn":
+        dims, lda, rows = [p.m, p.n, p.k], _lead_of(p.a, p.m, p.k), p.m
+        ldb = 0 if p.b.panel else _lead_of(p.b, p.k, p.n)
+    elif p.kernel == "gemm_nt":
+        dims, lda, rows = [p.m, p.k, p.n], _lead_of(p.a, p.m, p.k), p.m
+        ldb = 0 if p.b.panel else _lead_of(p.b, p.n, p.k, flip=True)
+    else:
+        dims, rows = [p.k, p.n, p.m], p.m
+        lda = _lead_of(p.a, p.k, p.m, flip=True)
+        ldb = _lead_of(p.b, p.k, p.n)
+    panels = -(-p.n // PANEL)
+    per, share = _divide(rows, panels, low.workers, p.kernel)
+    units = panels * -(-rows // per)
+    lds = side.strides[0] if side is not None and p.m > 1 else p.n
+    flat = None
+    if to is not None:
+        flat = to.reshaped((p.m, p.n))
+    c_lead = p.n
+    if bias is not None and side is not None:
+        flags |= SIDE_APART
+    fixed = [place(p.a), place(p.b), place(flat) if flat is not None else None]
+    refs: list[Any] = list(fixed)
+    extra = bias if bias is not None else side
+    refs.append(place(extra) if extra is not None else None)
+    if flags & SIDE_APART:
+        assert side is not None
+        refs.append(place(side))
+    draft = Draft(
+        p.kernel,
+        refs,
+        [*dims, lda, ldb, c_lead, flags, per, -(-rows // per), lds],
+        units=units,
+        cost=CALL_NS + p.m * p.n * p.k * FMA_NS,
+    )
+    a_share = share if p.kernel != "gemm_tn" and share and share[0] == "rows" else None
+    b_share = share if share and share[0] == "columns" else None
+    if p.kernel == "gemm_nt":
+        b_share = None
+    draft.reads += [access(p.a, a_share), access(p.b, b_share)]
+    if bias is not None:
+        draft.reads.append(access(bias))
+    if side is not None:
+        draft.reads.append(access(side, share))
+    if flat is not None:
+        draft.writes.append(access(flat, share))
+    if group is not None:
+        host_program(draft, group, share)
+    if node.origins:
+        draft.label = node.origins[0].layer
+    low.steps.append(draft)
+
+
+def host_program(draft: Draft, group: Group, share: Any) -> None:
+    """Let a step run a group on the results it has just computed."""
+    places: dict[Any, int] = {}
+    for view in group.views():
+        if place(view) not in places:
+            places[place(view)] = len(draft.refs)
+            draft.refs.append(place(view))
+    draft.program = programs.build(group, places, matrix=True)
+    for view in group.leaves.values():
+        if view.buffer is not None:
+            draft.reads.append(access(view, share if _matrix(view) else None))
+    for view in group.stores.values():
+        draft.writes.append(access(view, share if _matrix(view) else None))
+    draft.cost += math.prod(group.shape) * 0.12 * len(group.nodes)
+
+
+def _matrix(view: View) -> bool:
+    """Whether a view is walked as the result is: element (row, column) by its owner."""
+    return view.panel or view.dense
+
+
+def _divide(rows: int, panels: int, workers: int, kernel: str) -> tuple[int, Any]:
+    """Rows of a unit, and the name of the division."""
+    if workers == 1:
+        return rows, None
+    if panels == 1:
+        per = 64 if kernel == "gemm_tn" else max(1, min(rows // (2 * workers), 48))
+        if kernel == "gemm_tn" and rows < 2 * 64:
+            per = max(1, -(-rows // workers))
+        return per, ("rows", rows, per)
+    if panels % workers == 0 or panels >= 4 * workers:
+        return rows, ("columns", panels)
+    per = max(1, -(-rows // workers))
+    return per, ("blocks", panels, per)
+
+
+def _emit_any(low: Lowering, node: Node, to: View) -> None:
+    """Any other contraction: strides of their own, batches."""
+    if node.dtype != "float32":
+        raise Unsupported(
+            "RV502",
+            f"the native engine multiplies matrices in float32, not {node.dtype}",
+            fix="cast to float32, or fit(engine='reference')",
+        )
+    (ca, cb), (ba, bb) = node.attrs["contract"], node.attrs["batch"]
+    views = [low.memo[c] for c in node.inputs]
+    a, b = (low.dense(v) if v.panel or v.buffer is None else v for v in views)
+    fa = free_axes(len(a.shape), ca, ba)
+    fb = free_axes(len(b.shape), cb, bb)
+    a = _join(low, a, (ba, fa, ca))
+    b = _join(low, b, (bb, cb, fb))
+    nb = len(ba)
+    batch = tuple(a.shape[:nb])
+    m, k = a.shape[nb:]
+    n = b.shape[-1]
+    c = to.reshaped((*batch, m, n))
+    assert c is not None
+    dims_b, (sa, sb, sc) = collapse(
+        batch, [a.strides[:nb], b.strides[:nb], c.strides[:nb]]
+    )
+    if len(dims_b) > 4:
+        raise Unsupported("RV502", "a batched product of more than four batch axes")
+    per = m if low.workers == 1 else max(1, min(m, 48))
+    batches = math.prod(dims_b)
+
+    def padded(xs: Sequence[int]) -> list[int]:
+        return [*xs, *[0] * (4 - len(xs))]
+
+    low.steps.append(
+        Draft(
+            "gemm_any",
+            [place(a), place(b), place(c)],
+            [
+                *(m, n, k),
+                *a.strides[nb:],
+                *b.strides[nb:],
+                *c.strides[nb:],
+                len(dims_b),
+                *padded(dims_b),
+                *padded(sa),
+                *padded(sb),
+                *padded(sc),
+                per,
+                -(-m // per),
+            ],
+            units=batches * -(-n // PANEL) * -(-m // per),
+            reads=[access(a), access(b)],
+            writes=[access(c)],
+            cost=CALL_NS + 2 * batches * m * n * k * FMA_NS,
+            label=node.origins[0].layer if node.origins else "",
+        )
+    )
+
+
+def _join(low: Lowering, view: View, groups: Sequence[Sequence[int]]) -> View:
+    """Batch axes kept, the two other groups of axes joined into one each."""
+    lead, first, second = groups
+    moved = view.transposed((*lead, *first, *second))
+    assert moved is not None
+    shape = (
+        *(view.shape[i] for i in lead),
+        math.prod(view.shape[i] for i in first),
+        math.prod(view.shape[i] for i in second),
+    )
+    joined = moved.reshaped(shape)
+    if joined is None:
+        joined = low.dense(moved).reshaped(shape)
+    assert joined is not None
+    return replace(joined)

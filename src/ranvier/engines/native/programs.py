@@ -1,0 +1,206 @@
+"""Elementwise programs: a group of nodes becomes a list of register instructions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ranvier.engines.native.plan import ACC, Elementwise, Reg
+from ranvier.engines.native.values import Buffer, View, collapse, itemsize
+from ranvier.graph.ir import Node
+
+#: Graph operation → instruction, where the names differ.
+INSTRUCTIONS = {"shift_left": "shl", "shift_right": "shr"}
+ELEMENTWISE = frozenset(
+    [
+        "neg",
+        "abs",
+        "sign",
+        "exp",
+        "expm1",
+        "log",
+        "log1p",
+        "sqrt",
+        "rsqrt",
+        "sin",
+        "cos",
+        "tan",
+        "asin",
+        "acos",
+        "atan",
+        "sinh",
+        "cosh",
+        "tanh",
+        "asinh",
+        "acosh",
+        "atanh",
+        "sigmoid",
+        "erf",
+        "lgamma",
+        "floor",
+        "ceil",
+        "round",
+        "trunc",
+        "isnan",
+        "isinf",
+        "isfinite",
+        "logical_not",
+        "logical_and",
+        "logical_or",
+        "logical_xor",
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "pow",
+        "max",
+        "min",
+        "mod",
+        "floordiv",
+        "atan2",
+        "eq",
+        "ne",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "bitwise_and",
+        "bitwise_or",
+        "bitwise_xor",
+        "shift_left",
+        "shift_right",
+        "where",
+        "cast",
+        "relu",
+    ]
+)
+
+
+@dataclass
+class Group:
+    """Elementwise nodes of one shape that are computed together.
+
+    Attributes:
+        shape: Of every node in it.
+        nodes: Each after its inputs.
+        stores: Where results go that others read.
+        leaves: What the nodes read: a view for every input from outside.
+        accumulator: The node whose tile the host kernel has just computed.
+    """
+
+    shape: tuple[int, ...]
+    nodes: list[Node]
+    stores: dict[Node, View]
+    leaves: dict[Node, View]
+    accumulator: Node | None = None
+
+    def views(self) -> list[View]:
+        """Everything read or written that lies in memory."""
+        views = [*self.leaves.values(), *self.stores.values()]
+        return [v for v in views if v.buffer is not None]
+
+
+#: Where a view begins: a buffer and an offset in bytes.
+Place: TypeAlias = tuple[Buffer, int]
+
+
+def place(view: View) -> Place:
+    """Where a view begins."""
+    assert view.buffer is not None
+    return view.buffer, view.offset * itemsize(view.dtype)
+
+
+def build(
+    group: Group, places: Mapping[Place, int], matrix: bool = False
+) -> Elementwise:
+    """Write the program of a group.
+
+    Args:
+        group: The group.
+        places: Index of each place among the step's buffers.
+        matrix: Keep two dimensions ``[rows, columns]`` (for a host kernel).
+
+    Raises:
+        ValueError: when ``matrix`` is asked for and leading axes do not join.
+    """
+    leaves, stores = group.leaves, group.stores
+    views = [*leaves.values(), *stores.values()]
+    if any(v.panel for v in views):
+        dims, strides = group.shape, [v.strides for v in views]
+    elif matrix:
+        dims, strides = rows_and_columns(group.shape, views)
+    else:
+        dims, strides = collapse(group.shape, [v.strides for v in views])
+    step_of = {id(v): s for v, s in zip(views, strides, strict=True)}
+    program = Elementwise(dims)
+    where: dict[Node, Reg] = {}
+    results: dict[Node, tuple[Reg, Reg, Reg]] = {}
+
+    def load(leaf: Node) -> Reg:
+        if leaf is group.accumulator:
+            return program.load(ACC, leaf.dtype, (0,) * len(dims))
+        view = leaves[leaf]
+        if view.buffer is None:
+            return program.constant(view.number, view.dtype)
+        return program.load(
+            places[place(view)], view.dtype, step_of[id(view)], panel=view.panel
+        )
+
+    def value(node: Node) -> Reg:
+        if node not in where:
+            where[node] = load(node)
+        return where[node]
+
+    inner = set(group.nodes)
+    for node in group.nodes:
+        name = node.op.name
+        if name == "get":
+            where[node] = results[node.inputs[0]][node.attrs["index"]]
+        elif name == "adam_update":
+            results[node] = _adam(program, node, inner, where, load)
+        elif name == "stop_gradient":
+            where[node] = value(node.inputs[0])
+        else:
+            where[node] = program.op(
+                INSTRUCTIONS.get(name, name),
+                *(value(c) for c in node.inputs),
+                dtype=node.dtype,
+            )
+    for node, view in stores.items():
+        assert view.buffer is not None
+        reg = where.get(node)
+        if reg is None or node not in inner or node.op.name == "stop_gradient":
+            reg = program.op("copy", value(node))
+        program.store(reg, places[place(view)], step_of[id(view)], panel=view.panel)
+    return program
+
+
+def _adam(program, node, inner, where, load):  # type: ignore[no-untyped-def]
+    """The superinstruction wants its eight operands in consecutive registers."""
+    row: list[Reg] = []
+    for child in node.inputs:
+        if child in inner:
+            row.append(program.op("copy", where[child]))
+        else:
+            row.append(load(child))
+    return program.fused("adam", row, 3)
+
+
+def rows_and_columns(
+    shape: tuple[int, ...], views: Sequence[View]
+) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
+    """The iteration space as ``[all axes but the last, last]``.
+
+    Raises:
+        ValueError: when an operand's leading axes do not join into one.
+    """
+    flat = (math.prod(shape[:-1]), shape[-1] if shape else 1)
+    found = []
+    for view in views:
+        again = view.reshaped(flat)
+        if again is None:
+            raise ValueError("leading axes do not join")
+        found.append(again.strides)
+    return flat, found

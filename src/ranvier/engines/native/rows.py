@@ -1,0 +1,506 @@
+"""The native engine's table: how each operation becomes steps of a plan.
+
+Elementwise operations and matrix products have files of their own (`lowering`,
+`products`); everything else is here, one row an operation.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ranvier.engines.native.draft import Access, Draft, access
+from ranvier.engines.native.lowering import Lowering, row
+from ranvier.engines.native.products import host_program, lower_product, window
+from ranvier.engines.native.programs import Group, place
+from ranvier.engines.native.values import (
+    PANEL,
+    Buffer,
+    View,
+    dtype_number,
+    itemsize,
+    number,
+)
+from ranvier.graph.ir import Node
+
+
+def gather_input(low: Lowering, name: str, slot: Buffer, to: View) -> None:
+    """Rows of the data set become the batch, converted on the way."""
+    source = low.sources[name]
+    rows = to.shape[0] if to.shape else 1
+    elements = math.prod(to.shape[1:])
+    shape, strides = source.row_shape, source.row_strides
+    dims = [0] * 23
+    dims[0], dims[1] = rows, elements
+    dims[2], dims[3] = dtype_number(source.dtype), dtype_number(to.dtype)
+    dims[4] = source.row_bytes
+    dims[5] = len(shape)
+    dims[6] = 1 if name in low.checked else 0
+    dims[7] = slot.slot
+    dims[11 : 11 + len(shape)] = shape
+    dims[17 : 17 + len(shape)] = strides
+    draft = Draft(
+        "gather",
+        [(slot, 0), place(to)],
+        dims,
+        units=max(rows, 1),
+        reads=[Access(slot, 0, 1)],
+        writes=[access(to, ("rows", rows, 1))],
+        cost=20.0 + rows * (8 + elements * 0.12),
+        checks=bool(dims[6]),
+        label=name,
+    )
+    if to.size:
+        low.steps.append(draft)
+
+
+# ---------------------------------------------------------------- leaves, windows
+
+
+@row("const")
+def _const(low: Lowering, node: Node) -> View:
+    return low.const(node.attrs["value"])
+
+
+@row("full")
+def _full(low: Lowering, node: Node) -> View:
+    return number(node.attrs["value"], low.shape(node), node.dtype)
+
+
+@row("dim")
+def _dim(low: Lowering, node: Node) -> View:
+    return number(low.attrs(node)["size"], (), node.dtype)
+
+
+@row("iota")
+def _iota(low: Lowering, node: Node) -> View:
+    return low.const(np.arange(low.attrs(node)["size"], dtype=node.dtype))
+
+
+@row("reshape", "transpose", "broadcast_to", "slice")
+def _window(low: Lowering, node: Node) -> View:
+    source = low.value(node.inputs[0])
+    if source.buffer is None:
+        return number(source.number, low.shape(node), source.dtype)
+    found = window(low, node, source)
+    if found is not None and all(s >= 0 for s in found.strides):
+        return found
+    found = window(low, node, low.dense(source))
+    assert found is not None
+    return found
+
+
+@row("get")
+def _get(low: Lowering, node: Node) -> View:
+    source = node.inputs[0]
+    low.value(source)
+    return low.memo[source][node.attrs["index"]]
+
+
+@row("dot_general")
+def _dot_general(low: Lowering, node: Node) -> View:
+    return lower_product(low, node)
+
+
+@row("pad")
+def _pad(low: Lowering, node: Node) -> View:
+    attrs = low.attrs(node)
+    source = low.value(node.inputs[0])
+    to = low.new(low.shape(node), node.dtype)
+    low.copy(number(attrs["value"], to.shape, to.dtype), to)
+    inner = to.sliced(attrs["low"], (1,) * len(to.shape), source.shape)
+    assert inner is not None
+    low.copy(source, inner)
+    return to
+
+
+@row("concat")
+def _concat(low: Lowering, node: Node) -> View:
+    axis, at = node.attrs["axis"], 0
+    to = low.new(low.shape(node), node.dtype)
+    for child in node.inputs:
+        source = low.value(child)
+        start = [0] * len(to.shape)
+        start[axis] = at
+        part = to.sliced(start, (1,) * len(start), source.shape)
+        assert part is not None
+        low.copy(source, part)
+        at += source.shape[axis]
+    return to
+
+
+# --------------------------------------------------------------------- reductions
+
+_REDUCE = {
+    "sum": 0,
+    "reduce_max": 2,
+    "reduce_min": 3,
+    "prod": 4,
+    "any": 5,
+    "all": 6,
+}
+
+
+def canonical(
+    shape: tuple[int, ...], axes: tuple[int, ...]
+) -> tuple[int, int, int] | None:
+    """``[outer, reduced, inner]`` when the reduced axes are neighbours, else ``None``."""
+    real = [i for i, n in enumerate(shape) if n != 1]
+    inside = [i for i in real if i in axes]
+    if not inside:
+        return math.prod(shape), 1, 1
+    between = [i for i in real if inside[0] <= i <= inside[-1]]
+    if between != inside:
+        return None
+    outer = math.prod(shape[i] for i in real if i < inside[0])
+    inner = math.prod(shape[i] for i in real if i > inside[-1])
+    return outer, math.prod(shape[i] for i in inside), inner
+
+
+def _arranged(
+    low: Lowering, x: View, axes: tuple[int, ...]
+) -> tuple[View, tuple[int, int, int]]:
+    """A dense view with the reduced axes side by side."""
+    form = canonical(x.shape, axes)
+    if form is None:
+        kept = [i for i in range(len(x.shape)) if i not in axes]
+        moved = low.dense(x) if x.panel else x
+        moved = moved.transposed((*kept, *axes))  # type: ignore[assignment]
+        x = low.dense(moved)
+        form = canonical(x.shape, tuple(range(len(kept), len(x.shape))))
+        assert form is not None
+    return low.dense(x), form
+
+
+@row(*_REDUCE)
+def _reduce(low: Lowering, node: Node) -> View:
+    x = low.value(node.inputs[0])
+    x, (outer, n, inner) = _arranged(low, x, node.attrs["axes"])
+    to = low.new(low.shape(node), node.dtype)
+    if to.size == 0:
+        return to
+    if columns(low, node) and n > 0:
+        _column_sums(low, node, x, to, n, inner)
+        return to
+    panels = -(-inner // PANEL)
+    units = outer if inner == 1 else outer * panels
+    low.steps.append(
+        Draft(
+            "reduce",
+            [place(x), place(to)],
+            [
+                *(outer, n, inner),
+                dtype_number(x.dtype),
+                dtype_number(to.dtype),
+                _REDUCE[node.op.name],
+                0,
+            ],
+            units=max(1, min(units, 64)),
+            reads=[access(x)],
+            writes=[access(to)],
+            cost=15 + x.size * 0.1,
+            label=node.origins[0].layer if node.origins else "",
+        )
+    )
+    return to
+
+
+def columns(low: Lowering, node: Node) -> bool:
+    """Whether a sum runs down the columns of a matrix, as a bias's gradient does."""
+    if node.op.name != "sum" or node.dtype != "float32":
+        return False
+    form = canonical(low.shape(node.inputs[0]), node.attrs["axes"])
+    return form is not None and form[0] == 1 and form[1] > 1
+
+
+def _column_sums(
+    low: Lowering,
+    node: Node,
+    x: View,
+    to: View | None,
+    rows: int,
+    wide: int,
+    group: Group | None = None,
+) -> None:
+    panels = -(-wide // PANEL)
+    share = ("columns", panels) if panels > 1 else None
+    matrix = x.reshaped((rows, wide))
+    assert matrix is not None
+    draft = Draft(
+        "column_sums",
+        [place(x), place(to) if to is not None else None],
+        [rows, wide, wide],
+        units=panels,
+        reads=[access(matrix, share)],
+        cost=15 + rows * wide * 0.1,
+        label=node.origins[0].layer if node.origins else "",
+    )
+    if to is not None:
+        draft.writes.append(access(to, share))
+    if group is not None:
+        host_program(draft, group, share)
+    low.steps.append(draft)
+
+
+def host_column_sums(low: Lowering, node: Node, group: Group) -> None:
+    """Sums of columns on which a group runs at once (the update of a bias)."""
+    x, (_, n, inner) = _arranged(low, low.value(node.inputs[0]), node.attrs["axes"])
+    _column_sums(low, node, x, None, n, inner, group)
+
+
+@row("argmax", "argmin")
+def _argmax(low: Lowering, node: Node) -> View:
+    x = low.dense(low.value(node.inputs[0]))
+    axis = node.attrs["axis"]
+    outer, inner = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 :])
+    to = low.new(low.shape(node), node.dtype)
+    if to.size:
+        low.steps.append(
+            Draft(
+                "argmax",
+                [place(x), place(to)],
+                [
+                    *(outer, x.shape[axis], inner),
+                    dtype_number(x.dtype),
+                    dtype_number(to.dtype),
+                    int(node.op.name == "argmin"),
+                ],
+                units=max(1, min(outer * inner, 64)),
+                reads=[access(x)],
+                writes=[access(to)],
+                cost=15 + x.size * 0.5,
+            )
+        )
+    return to
+
+
+# ------------------------------------------------------------------------ softmax
+
+
+def _rows_step(
+    low: Lowering,
+    node: Node,
+    kernel: str,
+    views: list[View | None],
+    n_reads: int,
+    dims: list[int],
+    ns: float,
+) -> None:
+    """A kernel that goes over rows of dense matrices."""
+    m = dims[0]
+    if not m or not dims[1]:
+        return
+    units = max(1, min(m, 64))
+    share = ("rows", m, -(-m // units)) if m <= 64 else None
+    low.steps.append(
+        Draft(
+            kernel,
+            [place(v) if v is not None else None for v in views],
+            dims,
+            units=units,
+            reads=[access(v, share) for v in views[:n_reads] if v is not None],
+            writes=[access(v, share) for v in views[n_reads:] if v is not None],
+            cost=20 + m * dims[1] * ns,
+            label=node.origins[0].layer if node.origins else "",
+        )
+    )
+
+
+@row("softmax", "log_softmax")
+def _softmax(low: Lowering, node: Node) -> View:
+    x = low.dense(low.value(node.inputs[0]))
+    to = low.new(low.shape(node), node.dtype)
+    wide = x.shape[-1]
+    dims = [x.size // max(wide, 1), wide, int(node.op.name == "log_softmax")]
+    _rows_step(low, node, "softmax", [x, to], 1, dims, 1.0)
+    return to
+
+
+@row("sparse_softmax_cross_entropy")
+def _sparse_cross_entropy(low: Lowering, node: Node) -> tuple[View, ...]:
+    logits = low.dense(low.value(node.inputs[0]))
+    labels = low.dense(low.value(node.inputs[1]))
+    loss, probs = (low.new(low.bound(spec.shape), spec.dtype) for spec in node.spec)
+    used = {c.attrs["index"] for c in low.consumers[node]}
+    dims = [labels.size, logits.shape[-1], dtype_number(labels.dtype)]
+    views = [
+        logits,
+        labels,
+        loss if 0 in used else None,
+        probs if 1 in used else None,
+    ]
+    _rows_step(low, node, "sparse_softmax_ce", views, 2, dims, 1.2)
+    return loss, probs
+
+
+@row("sparse_softmax_cross_entropy_grad")
+def _sparse_cross_entropy_grad(low: Lowering, node: Node) -> View:
+    probs, labels = (low.dense(low.value(c)) for c in node.inputs[:2])
+    g = low.value(node.inputs[2])
+    if g.buffer is None or not (g.dense or all(s == 0 for s in g.strides)):
+        g = low.dense(g)
+    to = low.new(low.shape(node), node.dtype)
+    each = int(not all(s == 0 for s in g.strides) or g.size == 1)
+    dims = [labels.size, probs.shape[-1], dtype_number(labels.dtype), each]
+    _rows_step(
+        low, node, "sparse_softmax_ce_grad", [probs, labels, g, to], 3, dims, 0.3
+    )
+    return to
+
+
+# ------------------------------------------------------- moves, indices, checks
+
+
+def _step(
+    low: Lowering,
+    node: Node,
+    kernel: str,
+    reads: list[View],
+    writes: list[View],
+    order: list[View],
+    dims: list[int],
+    units: int,
+    scalars: list[float] | None = None,
+    checks: bool = False,
+) -> None:
+    """A plain kernel over dense arrays."""
+    low.steps.append(
+        Draft(
+            kernel,
+            [place(v) for v in order],
+            dims,
+            scalars or [],
+            units=max(1, min(units, 64)),
+            reads=[access(v) for v in reads],
+            writes=[access(v) for v in writes],
+            cost=20 + 0.5 * sum(v.size for v in (*reads, *writes)),
+            checks=checks,
+            label=node.origins[0].layer if node.origins else "",
+        )
+    )
+
+
+@row("check_range")
+def _check_range(low: Lowering, node: Node) -> View:
+    view = low.value(node.inputs[0])
+    if view.buffer is None:
+        return view
+    view = low.dense(view)
+    attrs = low.attrs(node)
+    allow = attrs["allow"]
+    source = -1
+    below = node
+    while below.inputs:
+        below = below.inputs[0]
+    if below.op.name == "input":
+        source = list(low.graph.inputs).index(below.attrs["name"])
+    width = view.size // max(view.shape[0], 1) if view.shape else 1
+    dims = [view.size, dtype_number(view.dtype), attrs["low"], attrs["high"], source]
+    dims += [int(allow is not None), allow or 0, 0, max(width, 1)]
+    if view.size:
+        _step(low, node, "check_range", [view], [], [view], dims, 1, checks=True)
+    return view
+
+
+def _around(shape: tuple[int, ...], axis: int) -> tuple[int, int, int]:
+    return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
+
+
+@row("take")
+def _take(low: Lowering, node: Node) -> View:
+    x, indices = (low.dense(low.value(c)) for c in node.inputs)
+    outer, n, inner = _around(x.shape, node.attrs["axis"])
+    to = low.new(low.shape(node), node.dtype)
+    k = indices.size
+    dims = [outer, n, inner, k, dtype_number(indices.dtype), itemsize(x.dtype), 111, -1]
+    if to.size:
+        reads = [x, indices]
+        _step(low, node, "take", reads, [to], [x, indices, to], dims, outer * k)
+    return to
+
+
+@row("take_along_axis")
+def _take_along(low: Lowering, node: Node) -> View:
+    x, indices = (low.dense(low.value(c)) for c in node.inputs)
+    outer, n, inner = _around(x.shape, node.attrs["axis"])
+    to = low.new(low.shape(node), node.dtype)
+    k = indices.shape[node.attrs["axis"]]
+    dims = [outer, n, inner, k, dtype_number(indices.dtype), itemsize(x.dtype), 111, -1]
+    if to.size:
+        reads = [x, indices]
+        _step(
+            low, node, "take_along", reads, [to], [x, indices, to], dims, outer * inner
+        )
+    return to
+
+
+@row("scatter_add", "add_along_axis")
+def _scatter_add(low: Lowering, node: Node) -> View:
+    x = low.value(node.inputs[0])
+    indices, updates = (low.dense(low.value(c)) for c in node.inputs[1:])
+    along = node.op.name == "add_along_axis"
+    outer, n, inner = _around(x.shape, node.attrs["axis"])
+    clear = x.buffer is None and x.number == 0.0
+    to = low.new(x.shape, x.dtype)
+    if not clear:
+        low.copy(x, to)
+    k = indices.shape[node.attrs["axis"]] if along else indices.size
+    dims = [outer, n, inner, k, dtype_number(indices.dtype), itemsize(x.dtype), 111, -1]
+    dims += [dtype_number(x.dtype), int(clear)]
+    if to.size:
+        kernel = "add_along" if along else "scatter_add"
+        units = outer * inner if along else n
+        reads, order = [indices, updates, to], [indices, updates, to]
+        _step(low, node, kernel, reads, [to], order, dims, units)
+    return to
+
+
+@row("flip")
+def _flip(low: Lowering, node: Node) -> View:
+    x = low.value(node.inputs[0])
+    for axis in node.attrs["axes"]:
+        x = low.dense(x)
+        order = low.const(np.arange(x.shape[axis], dtype="int32")[::-1].copy())
+        if order.buffer is None:
+            continue
+        outer, n, inner = _around(x.shape, axis)
+        to = low.new(x.shape, x.dtype)
+        dims = [outer, n, inner, n, dtype_number("int32"), itemsize(x.dtype), 111, -1]
+        if to.size:
+            _step(low, node, "take", [x, order], [to], [x, order, to], dims, outer * n)
+        x = to
+    return x
+
+
+@row("cumsum", "cumprod")
+def _cumulate(low: Lowering, node: Node) -> View:
+    x = low.dense(low.value(node.inputs[0]))
+    outer, n, inner = _around(x.shape, node.attrs["axis"])
+    to = low.new(x.shape, x.dtype)
+    what = int(node.op.name == "cumprod")
+    dims = [outer, n, inner, dtype_number(x.dtype), what, 0]
+    if to.size:
+        _step(low, node, "cumulate", [x], [to], [x, to], dims, outer * inner)
+    return to
+
+
+@row("argsort")
+def _argsort(low: Lowering, node: Node) -> View:
+    x = low.dense(low.value(node.inputs[0]))
+    outer, n, inner = _around(x.shape, node.attrs["axis"])
+    to = low.new(x.shape, node.dtype)
+    dims = [outer, n, inner, dtype_number(x.dtype), dtype_number(node.dtype), 0, 0]
+    if to.size:
+        _step(low, node, "argsort", [x], [to], [x, to], dims, outer * inner)
+    return to
+
+
+@row("random_bits")
+def _random_bits(low: Lowering, node: Node) -> View:
+    key = low.dense(low.value(node.inputs[0]))
+    to = low.new(low.shape(node), node.dtype)
+    if to.size:
+        dims = [to.size, 0, 0]
+        _step(low, node, "random_bits", [key], [to], [key, to], dims, to.size // 256)
+    return to
