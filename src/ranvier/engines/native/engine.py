@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +13,14 @@ import numpy as np
 from ranvier import _native
 from ranvier.engines.api import Batches, Fault, RunRecord, Shuffle, Tick, Unsupported
 from ranvier.engines.native import rows as _rows  # noqa: F401  (fills the table)
+from ranvier.engines.native.bundles import find, pool
 from ranvier.engines.native.draft import (
     Draft,
     emit,
     place_arena,
     place_barriers,
 )
+from ranvier.engines.native.gaps import no_kernel
 from ranvier.engines.native.lowering import ROWS, Lowering, Source, elementwise
 from ranvier.engines.native.plan import (
     ARENA,
@@ -54,7 +55,6 @@ KERNELS = frozenset(
 PLANS = 32
 #: Nanoseconds of work in a step below which it is not worth waking a second worker.
 ALONE_NS = 6000.0
-TICK_SECONDS = 0.1
 FAULTS = {105: "RV105", 111: "RV111", 204: "RV204", 301: "RV301"}
 
 
@@ -80,6 +80,8 @@ class NativeExecutable:
         self._plans: OrderedDict[Any, Compiled] = OrderedDict()
         self._storages: list[Any] = []
         self._lock = threading.RLock()
+        self._panels = wanted_panels(self.simplified)
+        self._bundles = find(self.simplified)
 
     # ------------------------------------------------------------------- running
 
@@ -126,44 +128,43 @@ class NativeExecutable:
             tail = self._plan(arrays, n % size, batches.check_finite)
         record = RunRecord()
         parts: list[dict[str, Array]] = []
-        with _ticking(tick) as control:
-            if collect:
-                pieces = [
-                    (full, None, first, whole),
-                    (tail, tail, max(first, whole), last),
-                ]
-            else:
-                pieces = [(full, tail, first, last)]
-            for one, rest, begin, end in pieces:
-                some = one or rest
-                if some is None or begin >= end:
-                    continue
-                found, taps = _room(some, end - begin, collect)
-                # One tap serves both plans only when they place buffers alike: with
-                # outputs to collect they run one after the other.
-                result = run_epoch(
-                    one.plan if one else None,
-                    rest.plan if rest else None,
-                    arrays,
-                    rows=n,
-                    batch=size,
-                    order=order,
-                    first_batch=begin,
-                    last_batch=end,
-                    first_step=begin,
-                    workers=max(c.workers for c in (one, rest) if c is not None),
-                    taps=taps,
-                    control=control,
-                )
-                record.steps += result.steps
-                record.rows += result.rows
-                parts.append(found)
-                if result.fault is not None:
-                    record.fault = self._fault(result.fault)
-                if result.stopped:
-                    record.interrupted = record.fault is None
-                if record.fault or record.interrupted:
-                    break
+        if collect:
+            pieces = [
+                (full, None, first, whole),
+                (tail, tail, max(first, whole), last),
+            ]
+        else:
+            pieces = [(full, tail, first, last)]
+        for one, rest, begin, end in pieces:
+            some = one or rest
+            if some is None or begin >= end:
+                continue
+            found, taps = _room(some, end - begin, collect)
+            # One tap serves both plans only when they place buffers alike: with
+            # outputs to collect they run one after the other.
+            result = run_epoch(
+                one.plan if one else None,
+                rest.plan if rest else None,
+                arrays,
+                rows=n,
+                batch=size,
+                order=order,
+                first_batch=begin,
+                last_batch=end,
+                first_step=begin,
+                workers=max(c.workers for c in (one, rest) if c is not None),
+                taps=taps,
+                tick=tick,
+            )
+            record.steps += result.steps
+            record.rows += result.rows
+            parts.append(found)
+            if result.fault is not None:
+                record.fault = self._fault(result.fault)
+            if result.stopped:
+                record.interrupted = record.fault is None
+            if record.fault or record.interrupted:
+                break
         for name in collect:
             rows = [_joined(part[name]) for part in parts]
             record.collected[name] = rows[0] if len(rows) == 1 else np.concatenate(rows)
@@ -223,14 +224,11 @@ class NativeExecutable:
             return
         with self._lock:
             self._plans.clear()
+            for bundle in self._bundles:
+                pool(bundle)
             for variable in self.variables:
-                adopt(variable, variable in self._wanted_panels())
+                adopt(variable, variable in self._panels)
             self._storages = [v.storage for v in self.variables]
-
-    def _wanted_panels(self) -> frozenset[Variable]:
-        if not hasattr(self, "_panels"):
-            self._panels = wanted_panels(self.simplified)
-        return self._panels
 
     def _make(
         self, arrays: Sequence[Array], batch: int | None, checked: Sequence[str]
@@ -251,8 +249,11 @@ class NativeExecutable:
         threads = config_threads()
 
         def lower(workers: int) -> Any:
+            # Several workers update what they own as they go; a lone one is better off
+            # with few steps.
+            bundles = [b for b in self._bundles if workers == 1 and b.pooled()]
             return Lowering(
-                self.simplified, sizes, panels, workers, sources, checked
+                self.simplified, sizes, panels, workers, sources, checked, bundles
             ).run()
 
         lowered = lower(threads)
@@ -312,42 +313,13 @@ def _joined(array: Array) -> Array:
     return array.reshape(-1, *array.shape[2:]) if array.ndim > 1 else array
 
 
-@contextmanager
-def _ticking(tick: Tick | None) -> Iterator[Any]:
-    """A thread that reports progress ten times a second while the plan runs."""
-    if tick is None:
-        yield None
-        return
-    control = _native.Control()
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(TICK_SECONDS):
-            if tick(control.steps):
-                control.abort()
-                return
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield control
-    finally:
-        done.set()
-        watcher.join()
-
-
 def _refuse_unknown(graph: Graph) -> None:
     for node in graph.nodes():
         name = node.op.name
         if name in ("input", "variable") or name in ROWS:
             continue
         if not elementwise(node):
-            raise Unsupported(
-                "RV502",
-                f"the native engine has no kernel for {name!r} yet",
-                details=f"it is used at {node.origins[0].line}" if node.origins else "",
-                fix="fit(engine='reference') runs it, slowly",
-            )
+            raise no_kernel(node)
 
 
 def wanted_panels(graph: Graph) -> frozenset[Variable]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ranvier.engines.api import Unsupported
 from ranvier.engines.native import programs
 from ranvier.engines.native.draft import Draft, access
+from ranvier.engines.native.gaps import no_kernel
 from ranvier.engines.native.programs import ELEMENTWISE, Group, place
 from ranvier.engines.native.values import (
     PANEL,
@@ -30,6 +30,9 @@ from ranvier.engines.native.values import (
 from ranvier.graph.dims import bind
 from ranvier.graph.ir import Graph, Node
 from ranvier.graph.variable import Variable
+
+if TYPE_CHECKING:
+    from ranvier.engines.native.bundles import Bundle
 
 Array = np.ndarray[Any, Any]
 Row = Callable[["Lowering", Node], View | tuple[View, ...]]
@@ -121,6 +124,7 @@ class Lowering:
         workers: For how many workers to share the work; never changes a result.
         sources: The layout of each input's array.
         checked: Inputs in which values that are not finite are faults.
+        bundles: Updates to run as one; their variables lie in pools.
     """
 
     def __init__(
@@ -131,12 +135,14 @@ class Lowering:
         workers: int,
         sources: Mapping[str, Source],
         checked: Sequence[str] = (),
+        bundles: Sequence[Bundle] = (),
     ) -> None:
         self.graph = graph
         self.sizes = sizes
         self.workers = workers
         self.sources = sources
         self.checked = frozenset(checked)
+        self.bundles = bundles
         self.steps: list[Draft] = []
         self.slots: list[Buffer] = []
         self.constants: dict[Buffer, Array] = {}
@@ -156,6 +162,9 @@ class Lowering:
         self.done: set[Node] = set()  # computed, but kept nowhere
         self.variables: dict[Variable, View] = {}
         self.readers: dict[Variable, Node] = {}
+        self.gathers: dict[Buffer, Draft] = {}
+        self.pools: dict[int, Buffer] = {}  # by identity of the memory
+        self.places: dict[Node, View] = {}  # where a result is wanted
         for name, node in graph.inputs.items():
             self.slots.append(Buffer("slot", 0, len(self.slots), key=name))
             if node in self.consumers or node in self.external:
@@ -171,6 +180,7 @@ class Lowering:
 
     def run(self) -> Lowered:
         """Lower the graph."""
+        self._fold_numbers()
         for node in self.order:
             if node.op.name == "check_range":
                 self.value(node)
@@ -179,7 +189,10 @@ class Lowering:
         else:
             self._guard_at = -1
         late = self._save_old_values()
+        gradients = [self._place_gradients(bundle) for bundle in self.bundles]
         outputs = {name: self._output(n) for name, n in self.graph.outputs.items()}
+        for bundle, rooms in zip(self.bundles, gradients, strict=True):
+            self._bundle(bundle, rooms)
         scalars = [n for n in self.targets if shape_of(n) == () and elementwise(n)]
         for node in self.targets:
             if node not in scalars:
@@ -194,6 +207,33 @@ class Lowering:
         if 0 <= self._guard_at < len(self.steps):
             self.steps[self._guard_at].guard = True
         return Lowered(self.steps, self.slots, self.constants, outputs)
+
+    def _fold_numbers(self) -> None:
+        """What depends on nothing but sizes and constants of one element is a number."""
+        for node in self.order:
+            name = node.op.name
+            if node in self.memo or name in ("input", "variable"):
+                continue
+            if name in ("full", "dim"):
+                self.value(node)
+            elif name == "const":
+                if node.attrs["value"].size == 1:
+                    self.value(node)
+            elif node.inputs and all(self._is_number(c) for c in node.inputs):
+                if name in ALIASES:
+                    view = self.memo[node.inputs[0]]
+                    self.memo[node] = number(view.number, self.shape(node), view.dtype)
+                elif node.op.family == "elementwise":
+                    args = [
+                        np.asarray(self.memo[c].number, c.dtype) for c in node.inputs
+                    ]
+                    attrs = {k: v for k, v in self.attrs(node).items() if k != "body"}
+                    found = np.asarray(node.op.ref(*args, **attrs))
+                    self.memo[node] = number(found, self.shape(node), node.dtype)
+
+    def _is_number(self, node: Node) -> bool:
+        view = self.memo.get(node)
+        return isinstance(view, View) and view.buffer is None
 
     def _save_old_values(self) -> dict[Variable, View]:
         """Copies of variables that are assigned to other variables as they are."""
@@ -228,12 +268,14 @@ class Lowering:
 
     def _variable(self, variable: Variable, panel: bool) -> View:
         shape = tuple(int(n) for n in variable.shape)  # type: ignore[arg-type]
-        count = panel_elements(*shape) if panel else math.prod(shape)
-        buffer = Buffer(
-            "slot", count * itemsize(variable.dtype), len(self.slots), key=variable
-        )
-        self.slots.append(buffer)
-        return View(buffer, shape, row_major(shape), variable.dtype, panel=panel)
+        flat: Any = variable.storage.flat  # type: ignore[attr-defined]
+        buffer = self.pools.get(id(flat))
+        if buffer is None:
+            buffer = Buffer("slot", flat.nbytes, len(self.slots), key=variable)
+            self.slots.append(buffer)
+            self.pools[id(flat)] = buffer
+        at = getattr(variable.storage, "at", 0)
+        return View(buffer, shape, row_major(shape), variable.dtype, at, panel)
 
     def shape(self, node: Node) -> tuple[int, ...]:
         """The shape of a node in integers."""
@@ -255,6 +297,10 @@ class Lowering:
         size = max(math.prod(shape) * itemsize(dtype), 1)
         return View(Buffer("arena", size), shape, row_major(shape), dtype)
 
+    def room(self, node: Node) -> View:
+        """Where the result of a node goes: where it is wanted, else fresh room."""
+        return self.places.get(node) or self.new(self.shape(node), node.dtype)
+
     def const(self, array: Array) -> View:
         """A constant; a single element becomes a number."""
         dtype = str(array.dtype)
@@ -263,6 +309,12 @@ class Lowering:
         buffer = Buffer("const", max(array.nbytes, 1))
         self.constants[buffer] = np.ascontiguousarray(array)
         return View(buffer, array.shape, row_major(array.shape), dtype)
+
+    def stored(self, view: View) -> View:
+        """A number as a view of one element in memory, repeated."""
+        buffer = Buffer("const", itemsize(view.dtype))
+        self.constants[buffer] = np.asarray([view.number], view.dtype)
+        return replace(view, buffer=buffer, strides=(0,) * len(view.shape))
 
     # --------------------------------------------------------------------- values
 
@@ -278,12 +330,7 @@ class Lowering:
     def _lower(self, node: Node) -> None:
         name = node.op.name
         if name not in ROWS:
-            raise Unsupported(
-                "RV502",
-                f"the native engine has no kernel for {name!r} yet",
-                details=f"it is used at {node.origins[0].line}" if node.origins else "",
-                fix="fit(engine='reference') runs it, slowly",
-            )
+            raise no_kernel(node)
         found = ROWS[name](self, node)
         self.memo[node] = found
 
@@ -373,6 +420,87 @@ class Lowering:
                         nodes.append(reader)
                         inner.add(reader)
         return nodes, list(leaves)
+
+    # --------------------------------------------------------------------- bundles
+
+    def _place_gradients(self, bundle: Bundle) -> list[View]:
+        """Room for the gradients of all members side by side, one for each role."""
+        total = sum(member.size for member in bundle.members)
+        rooms = []
+        for role in range(len(bundle.members[0].gradients)):
+            room = self.new((total,), "float32")
+            at = 0
+            for member in bundle.members:
+                self._want(member.gradients[role], replace(room, offset=at))
+                at += member.size
+            rooms.append(room)
+        return rooms
+
+    def _want(self, node: Node, room: View) -> None:
+        """Ask for the result of a node at the beginning of ``room``."""
+        shape = self.shape(node)
+        if node.op.name == "sum" and math.prod(shape) == math.prod(
+            self.shape(node.inputs[0])
+        ):
+            self._want(node.inputs[0], room)  # a sum over one row only changes the shape
+        elif node.op.name in ("reshape",):
+            self._want(node.inputs[0], room)
+        else:
+            self.places[node] = replace(room, shape=shape, strides=row_major(shape))
+
+    def _bundle(self, bundle: Bundle, rooms: Sequence[View]) -> None:
+        """Update all members of a bundle by one program."""
+        first = bundle.members[0]
+        nodes = [node for member in bundle.members for node in member.nodes]
+        if any(node in self.memo for node in nodes):
+            return
+        inner = set(nodes)
+        for member in bundle.members:
+            for node in (*member.gradients, *member.scalars.values()):
+                self.value(node)
+        while (waiting := self._readers_first(nodes, inner)) is not None:
+            self.busy.add(waiting)
+            self.value(waiting)
+        if any(node in self.memo for node in nodes) or any(
+            self._in_place(node, inner) is None
+            for member in bundle.members
+            for node in member.targets
+        ):
+            return  # one by one, as any other update
+        total = sum(member.size for member in bundle.members)
+        for role, room in enumerate(rooms):
+            at = 0
+            for member in bundle.members:
+                view: View = self.memo[member.gradients[role]]
+                here = replace(room, offset=room.offset + at)
+                if view.buffer is not room.buffer or view.offset != here.offset:
+                    to = replace(here, shape=view.shape, strides=row_major(view.shape))
+                    self.copy(view, to)
+                at += member.size
+
+        def pooled(variable: Variable) -> View:
+            view = self.variables[variable]
+            return replace(view, shape=(total,), strides=(1,))
+
+        leaves: dict[Node, View] = {}
+        for node in first.nodes:
+            for child in node.inputs:
+                if child in first.scalars:
+                    view = self.memo[first.scalars[child]]
+                    leaves[child] = replace(view, shape=(total,), strides=(0,))
+                elif child.op.name == "variable":
+                    leaves[child] = pooled(child.attrs["variable"])
+                elif child in first.gradients:
+                    leaves[child] = replace(rooms[first.gradients.index(child)])
+        stores = {
+            node: pooled(first.variables[role]) for node, role in first.targets.items()
+        }
+        self._emit_program(Group((total,), first.nodes, stores, leaves))
+        self.done.update(nodes)
+        for member in bundle.members:
+            for node, role in member.targets.items():
+                self.memo[node] = self.variables[member.variables[role]]
+                self.written.add(member.variables[role])
 
     def _readers_first(self, nodes: Sequence[Node], inner: set[Node]) -> Node | None:
         """A node that must read an old value before this group overwrites it."""
@@ -506,7 +634,7 @@ class Lowering:
                 stores[node] = replace(self.variables[variable])
                 self.written.add(variable)
             else:
-                stores[node] = self.new(shape, node.dtype)
+                stores[node] = self.room(node)
         group = Group(shape, nodes, stores, views, host)
         for node, view in stores.items():
             self.memo[node] = view

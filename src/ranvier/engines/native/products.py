@@ -87,13 +87,24 @@ def _analyse(low: Lowering, node: Node) -> Product | None:
     if a2 is None or b2 is None:
         return None
     (am, ak), (bk, bn) = a2.strides, b2.strides
-    if _unit(ak, k) and am >= 0 and _lead(am, m, k):
-        if _unit(bn, n) and _lead(bk, k, n):
-            return Product("gemm_nn", a2, b2, m, n, k)
-        if _unit(bk, k) and _lead(bn, n, k):
-            return Product("gemm_nt", a2, b2, m, n, k)
-    if _unit(am, m) and _unit(bn, n) and _lead(ak, k, m) and _lead(bk, k, n):
-        return Product("gemm_tn", a2, b2, m, n, k)
+    rows = _unit(ak, k) and am >= 0 and _lead(am, m, k)
+    fits = {
+        "gemm_nn": rows and _unit(bn, n) and _lead(bk, k, n),
+        "gemm_nt": rows and _unit(bk, k) and _lead(bn, n, k),
+        "gemm_tn": _unit(am, m)
+        and _unit(bn, n)
+        and _lead(ak, k, m)
+        and _lead(bk, k, n),
+    }
+    # Where an axis of size 1 leaves a choice, the graph's orientation decides: a batch
+    # of one row is still a weight gradient.
+    if len(a.shape) > 1 and 0 in ca and 0 in cb:
+        wanted = "gemm_tn"
+    else:
+        wanted = "gemm_nn" if 0 in cb else "gemm_nt"
+    for kernel in (wanted, *fits):
+        if fits[kernel]:
+            return Product(kernel, a2, b2, m, n, k)
     return None
 
 
@@ -176,7 +187,7 @@ def emit_product(low: Lowering, node: Node, group: Group) -> None:
 def lower_product(low: Lowering, node: Node) -> View:
     """A product that is stored as it is."""
     operands(low, node)
-    to = low.new(low.shape(node), node.dtype)
+    to = low.room(node)
     if to.size == 0:
         return to
     found = _analyse(low, node)
@@ -218,7 +229,7 @@ def match_epilogue(
             flat = view.reshaped((found.m, found.n))
             if flat is None or (flat.strides[1] != 1 and found.n != 1):
                 return None
-            if flat.strides[0] == 0 and found.m > 1 and flags == 0:
+            if flags == 0 and (flat.strides[0] == 0 or found.m == 1):
                 if found.kernel != "gemm_nn":
                     return None
                 flags, bias = BIAS, flat

@@ -53,6 +53,8 @@ def gather_input(low: Lowering, name: str, slot: Buffer, to: View) -> None:
     )
     if to.size:
         low.steps.append(draft)
+        assert to.buffer is not None
+        low.gathers[to.buffer] = draft
 
 
 # ---------------------------------------------------------------- leaves, windows
@@ -177,7 +179,11 @@ def _arranged(
 def _reduce(low: Lowering, node: Node) -> View:
     x = low.value(node.inputs[0])
     x, (outer, n, inner) = _arranged(low, x, node.attrs["axes"])
-    to = low.new(low.shape(node), node.dtype)
+    if n == 1:
+        alone = x.reshaped(low.shape(node))
+        assert alone is not None
+        return alone
+    to = low.room(node)
     if to.size == 0:
         return to
     if columns(low, node) and n > 0:
@@ -211,7 +217,7 @@ def columns(low: Lowering, node: Node) -> bool:
     if node.op.name != "sum" or node.dtype != "float32":
         return False
     form = canonical(low.shape(node.inputs[0]), node.attrs["axes"])
-    return form is not None and form[0] == 1 and form[1] > 1
+    return form is not None and form[0] == 1 and form[1] > 1 and form[2] > 0
 
 
 def _column_sums(
@@ -338,7 +344,9 @@ def _sparse_cross_entropy(low: Lowering, node: Node) -> tuple[View, ...]:
 def _sparse_cross_entropy_grad(low: Lowering, node: Node) -> View:
     probs, labels = (low.dense(low.value(c)) for c in node.inputs[:2])
     g = low.value(node.inputs[2])
-    if g.buffer is None or not (g.dense or all(s == 0 for s in g.strides)):
+    if g.buffer is None:
+        g = low.stored(g)
+    elif not (g.dense or all(s == 0 for s in g.strides)):
         g = low.dense(g)
     to = low.new(low.shape(node), node.dtype)
     each = int(not all(s == 0 for s in g.strides) or g.size == 1)
@@ -389,6 +397,13 @@ def _check_range(low: Lowering, node: Node) -> View:
     view = low.dense(view)
     attrs = low.attrs(node)
     allow = attrs["allow"]
+    gather = low.gathers.get(view.buffer) if view.buffer is not None else None
+    if gather is not None and not gather.dims[6] & 2:
+        # Labels are checked while they are gathered.
+        gather.dims[6] |= 2 | (4 if allow is not None else 0)
+        gather.dims[8:11] = [attrs["low"], attrs["high"], allow or 0]
+        gather.checks = True
+        return view
     source = -1
     below = node
     while below.inputs:

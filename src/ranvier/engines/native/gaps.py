@@ -1,0 +1,29 @@
+"""Operations that the native engine does not run, each with its reason.
+
+``tests/contract/test_op_table.py`` joins this with the registry: an operation has a row,
+is elementwise, or stands here.
+"""
+
+from __future__ import annotations
+
+from ranvier.engines.api import Unsupported
+from ranvier.graph.ir import Node
+
+#: Operation → why the native engine has no row for it.
+GAPS: dict[str, str] = {
+    "scan": "no loops over regions yet: the reference engine runs it",
+    "while": "no loops over regions yet: the reference engine runs it",
+    "cond": "no branches yet: the reference engine runs it (ops.where needs none)",
+}
+
+
+def no_kernel(node: Node) -> Unsupported:
+    """The error for an operation without a row: its reason and the user's line."""
+    name = node.op.name
+    where = f"it is used at {node.origins[0].line}" if node.origins else ""
+    return Unsupported(
+        "RV502",
+        f"the native engine has no kernel for {name!r} yet",
+        details="\n".join(filter(None, [GAPS.get(name, ""), where])),
+        fix="fit(engine='reference') runs it, slowly",
+    )
