@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ranvier import _native
-from ranvier.engines.api import Batches, Fault, RunRecord, Shuffle, Tick, Unsupported
+from ranvier.engines.api import Batches, Fault, RunRecord, Shuffle, Tick
 from ranvier.engines.native import rows as _rows  # noqa: F401  (fills the table)
 from ranvier.engines.native.bundles import find, pool
 from ranvier.engines.native.draft import (

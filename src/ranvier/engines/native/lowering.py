@@ -354,10 +354,58 @@ class Lowering:
 
     def group(self, roots: Sequence[Node]) -> None:
         """Compute elementwise nodes of one shape together with all they wait for."""
+        ready = self._prepare(roots, hosted=True)
+        if ready is None:
+            return
+        nodes, leaves, host = ready
+        group = self._open(nodes, leaves, host)
+        if math.prod(group.shape) == 0:
+            return
+        if host is None:
+            self._emit_program(group)
+            return
+        self.done.add(host)
+        from ranvier.engines.native.products import emit_product
+        from ranvier.engines.native.rows import host_column_sums
+
+        if host.op.name == "sum":
+            host_column_sums(self, host, group)
+        else:
+            emit_product(self, host, group)
+
+    def prologue(self, root: Node) -> Group | None:
+        """The group of a node that only the step about to be made reads, to run in it.
+
+        Returns:
+            The group, in which ``root`` is not stored; ``None`` when the node has a
+            value already, or others read it too.
+        """
+        if (
+            not elementwise(root)
+            or root.op.name == "get"
+            or root in self.external
+            or len(self.consumers[root]) != 1
+        ):
+            return None
+        ready = self._prepare([root], hosted=False)
+        if ready is None:
+            return None
+        nodes, leaves, _ = ready
+        return self._open(nodes, leaves, None, kept=root)
+
+    def _prepare(
+        self, roots: Sequence[Node], hosted: bool
+    ) -> tuple[list[Node], list[Node], Node | None] | None:
+        """Compute all that a group waits for.
+
+        Returns:
+            Its nodes, what it reads, and the step that hosts it; ``None`` when there is
+            nothing left to compute.
+        """
         while True:
             roots = [r for r in roots if r not in self.memo]
             if not roots:
-                return
+                return None
             nodes, leaves = self._collect(roots)
             inner = set(nodes)
             waiting = self._readers_first(nodes, inner)
@@ -366,7 +414,7 @@ class Lowering:
                 self.value(waiting)
                 self.busy.discard(waiting)
                 continue
-            host = self._host(nodes, inner, leaves)
+            host = self._host(nodes, inner, leaves) if hosted else None
             need = [leaf for leaf in leaves if leaf is not host]
             need += host.inputs if host is not None else ()
             need = [leaf for leaf in need if leaf not in self.memo]
@@ -376,8 +424,7 @@ class Lowering:
                 continue
             if not self._fits(nodes, leaves) and self._split(nodes, roots):
                 continue
-            self._emit_group(nodes, inner, leaves, host)
-            return
+            return nodes, leaves, host
 
     def _collect(self, roots: Sequence[Node]) -> tuple[list[Node], list[Node]]:
         shape = self.shape(roots[0])
@@ -608,14 +655,16 @@ class Lowering:
             c not in inner for c in self.consumers[node]
         )
 
-    def _emit_group(
+    def _open(
         self,
         nodes: list[Node],
-        inner: set[Node],
         leaves: Sequence[Node],
         host: Node | None,
-    ) -> None:
+        kept: Node | None = None,
+    ) -> Group:
+        """Decide where a group reads and writes; ``kept`` is not stored."""
         shape = self.shape(nodes[-1])
+        inner = set(nodes)
         views: dict[Node, View] = {}
         for leaf in leaves:
             if leaf is host:
@@ -627,7 +676,7 @@ class Lowering:
             views[leaf] = replace(view)  # its own identity: a view may be read twice
         stores: dict[Node, View] = {}
         for node in nodes:
-            if not self._stored(node, inner):
+            if node is kept or not self._stored(node, inner):
                 continue
             variable = self._in_place(node, inner)
             if variable is not None:
@@ -635,23 +684,10 @@ class Lowering:
                 self.written.add(variable)
             else:
                 stores[node] = self.room(node)
-        group = Group(shape, nodes, stores, views, host)
         for node, view in stores.items():
             self.memo[node] = view
         self.done.update(nodes)
-        if math.prod(shape) == 0:
-            return
-        if host is None:
-            self._emit_program(group)
-            return
-        self.done.add(host)
-        from ranvier.engines.native.products import emit_product
-        from ranvier.engines.native.rows import host_column_sums
-
-        if host.op.name == "sum":
-            host_column_sums(self, host, group)
-        else:
-            emit_product(self, host, group)
+        return Group(shape, nodes, stores, views, host)
 
     def _emit_program(self, group: Group) -> None:
         places = {at: i for i, at in enumerate(places_of(group))}

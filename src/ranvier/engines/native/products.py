@@ -324,14 +324,20 @@ def _emit(
     low.steps.append(draft)
 
 
-def host_program(draft: Draft, group: Group, share: Any) -> None:
-    """Let a step run a group on the results it has just computed."""
+def host_program(
+    draft: Draft,
+    group: Group,
+    share: Any,
+    dims: tuple[int, ...] | None = None,
+    result: Node | None = None,
+) -> None:
+    """Let a step run a group on the results it has just computed, or about to reduce."""
     places: dict[Any, int] = {}
     for view in group.views():
         if place(view) not in places:
             places[place(view)] = len(draft.refs)
             draft.refs.append(place(view))
-    draft.program = programs.build(group, places, matrix=True)
+    draft.program = programs.build(group, places, True, dims, result)
     for view in group.leaves.values():
         if view.buffer is not None:
             draft.reads.append(access(view, share if _matrix(view) else None))

@@ -113,7 +113,11 @@ def place(view: View) -> Place:
 
 
 def build(
-    group: Group, places: Mapping[Place, int], matrix: bool = False
+    group: Group,
+    places: Mapping[Place, int],
+    matrix: bool = False,
+    dims: tuple[int, ...] | None = None,
+    result: Node | None = None,
 ) -> Elementwise:
     """Write the program of a group.
 
@@ -121,6 +125,8 @@ def build(
         group: The group.
         places: Index of each place among the step's buffers.
         matrix: Keep two dimensions ``[rows, columns]`` (for a host kernel).
+        dims: Keep these dimensions (for a host kernel).
+        result: The node whose value the host kernel takes over.
 
     Raises:
         ValueError: when ``matrix`` is asked for and leading axes do not join.
@@ -129,8 +135,11 @@ def build(
     views = [*leaves.values(), *stores.values()]
     if any(v.panel for v in views):
         dims, strides = group.shape, [v.strides for v in views]
+    elif dims is not None:
+        strides = _strides_in(dims, views)
     elif matrix:
-        dims, strides = rows_and_columns(group.shape, views)
+        dims = (math.prod(group.shape[:-1]), group.shape[-1] if group.shape else 1)
+        strides = _strides_in(dims, views)
     else:
         dims, strides = collapse(group.shape, [v.strides for v in views])
     step_of = {id(v): s for v, s in zip(views, strides, strict=True)}
@@ -174,6 +183,8 @@ def build(
         if reg is None or node not in inner or node.op.name == "stop_gradient":
             reg = program.op("copy", value(node))
         program.store(reg, places[place(view)], step_of[id(view)], panel=view.panel)
+    if result is not None:
+        program.store(where[result], ACC, (0,) * len(program.dims))
     return program
 
 
@@ -188,19 +199,18 @@ def _adam(program, node, inner, where, load):  # type: ignore[no-untyped-def]
     return program.fused("adam", row, 3)
 
 
-def rows_and_columns(
-    shape: tuple[int, ...], views: Sequence[View]
-) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
-    """The iteration space as ``[all axes but the last, last]``.
+def _strides_in(
+    dims: tuple[int, ...], views: Sequence[View]
+) -> list[tuple[int, ...]]:
+    """Strides of operands over other dimensions with as many elements.
 
     Raises:
-        ValueError: when an operand's leading axes do not join into one.
+        ValueError: when the axes of an operand do not join so.
     """
-    flat = (math.prod(shape[:-1]), shape[-1] if shape else 1)
     found = []
     for view in views:
-        again = view.reshaped(flat)
+        again = view.reshaped(dims)
         if again is None:
-            raise ValueError("leading axes do not join")
+            raise ValueError("axes do not join")
         found.append(again.strides)
-    return flat, found
+    return found

@@ -177,8 +177,13 @@ def _arranged(
 
 @row(*_REDUCE)
 def _reduce(low: Lowering, node: Node) -> View:
-    x = low.value(node.inputs[0])
-    x, (outer, n, inner) = _arranged(low, x, node.attrs["axes"])
+    child, axes = node.inputs[0], node.attrs["axes"]
+    form = canonical(low.shape(child), axes)
+    if form is not None and form[1] > 1 and child.dtype == "float32":
+        fused = _reduce_group(low, node, form)
+        if fused is not None:
+            return fused
+    x, (outer, n, inner) = _arranged(low, low.value(child), axes)
     if n == 1:
         alone = x.reshaped(low.shape(node))
         assert alone is not None
@@ -189,26 +194,56 @@ def _reduce(low: Lowering, node: Node) -> View:
     if columns(low, node) and n > 0:
         _column_sums(low, node, x, to, n, inner)
         return to
-    panels = -(-inner // PANEL)
-    units = outer if inner == 1 else outer * panels
-    low.steps.append(
-        Draft(
-            "reduce",
-            [place(x), place(to)],
-            [
-                *(outer, n, inner),
-                dtype_number(x.dtype),
-                dtype_number(to.dtype),
-                _REDUCE[node.op.name],
-                0,
-            ],
-            units=max(1, min(units, 64)),
-            reads=[access(x)],
-            writes=[access(to)],
-            cost=15 + x.size * 0.1,
-            label=node.origins[0].layer if node.origins else "",
-        )
+    draft = _reduce_step(node, (outer, n, inner), x.dtype, to)
+    draft.refs[0] = place(x)
+    draft.reads.append(access(x))
+    low.steps.append(draft)
+    return to
+
+
+def _reduce_step(
+    node: Node, form: tuple[int, int, int], dtype: str, to: View
+) -> Draft:
+    outer, n, inner = form
+    units = outer if inner == 1 else outer * -(-inner // PANEL)
+    return Draft(
+        "reduce",
+        [None, place(to)],
+        [
+            *form,
+            dtype_number(dtype),
+            dtype_number(to.dtype),
+            _REDUCE[node.op.name],
+            0,
+        ],
+        units=max(1, min(units, 64)),
+        writes=[access(to)],
+        cost=15 + outer * n * inner * 0.1,
+        label=node.origins[0].layer if node.origins else "",
     )
+
+
+def _reduce_group(
+    low: Lowering, node: Node, form: tuple[int, int, int]
+) -> View | None:
+    """A reduction that computes what it reduces, if only it needs that."""
+    child = node.inputs[0]
+    group = low.prologue(child)
+    if group is None:
+        return None
+    outer, n, inner = form
+    dims = (outer, n) if inner == 1 else (outer * n, inner)
+    to = low.room(node)
+    draft = _reduce_step(node, form, child.dtype, to)
+    try:
+        host_program(draft, group, None, dims, child)
+    except ValueError:
+        # An operand's axes do not join so: compute it in a step of its own.
+        group.stores[child] = low.memo[child] = low.new(low.shape(child), child.dtype)
+        low._emit_program(group)
+        return None
+    if to.size:
+        low.steps.append(draft)
     return to
 
 
