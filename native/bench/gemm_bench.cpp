@@ -131,9 +131,10 @@ int main(int argc, char** argv) {
     }
   };
   probe();
-  const int shapes[][3] = {{32, 128, 784},  {128, 128, 784},  {512, 128, 784}, {32, 10, 128},   {512, 10, 128}, {64, 1024, 512},
-                           {64, 1024, 1024}, {512, 1024, 1024}, {512, 784, 128}, {37, 45, 91},   {128, 100, 300},  {16, 64, 64}, {1, 128, 784},  {1, 1024, 1024},
-                           {32, 6, 3},       {1, 6, 3}, {1,1,6}, {32,1,6}};
+  const int shapes[][3] = {{32, 128, 784},  {128, 128, 784},  {512, 128, 784},   {32, 10, 128},   {512, 10, 128},
+                           {64, 1024, 512}, {64, 1024, 1024}, {512, 1024, 1024}, {512, 784, 128}, {37, 45, 91},
+                           {128, 100, 300}, {16, 64, 64},     {1, 128, 784},     {1, 1024, 1024}, {32, 6, 3},
+                           {1, 6, 3},       {1, 1, 6},        {32, 1, 6}};
   std::printf("%-18s %28s %28s %28s %28s\n", "M,N,K", "nn", "nt", "tn", "tn+adam");
   float hyper[4] = {0.001f, 0.1f, 0.001f, 1e-7f};
   for (auto& sh : shapes) {
@@ -148,7 +149,8 @@ int main(int argc, char** argv) {
     for (int kind = 0; kind < 4; ++kind) {
       Call t = {};
       t.workers = workers;
-      for (int i = 0; i < workers; ++i) t.frame.scratch[i] = reinterpret_cast<uint8_t*>(fresh(kGemmScratch / 4 + 65536));
+      for (int i = 0; i < workers; ++i)
+        t.frame.scratch[i] = reinterpret_cast<uint8_t*>(fresh(kGemmScratch / 4 + 65536));
       Step& s = t.step;
       int64_t* d = s.dim;
       d[0] = M, d[1] = N, d[2] = K;
@@ -157,8 +159,11 @@ int main(int argc, char** argv) {
       d[7] = rows, d[8] = 1;
       if (workers > 1 && panels % workers) d[7] = kind >= 2 ? 64 : (rows + 7) / 8, d[8] = (rows + d[7] - 1) / d[7];
       s.units = int32_t(panels * d[8]);
-      if (kind == 0) s.fn = gemm_nn, s.buf[0] = a, s.buf[1] = w, s.buf[2] = c, s.buf[3] = y, d[3] = K, d[4] = 0, d[5] = N, d[6] = 3;
-      if (kind == 1) s.fn = gemm_nt, s.buf[0] = y, s.buf[1] = w, s.buf[2] = c, s.buf[3] = a, d[3] = N, d[4] = 0, d[5] = K, d[6] = 4, d[9] = K;
+      if (kind == 0)
+        s.fn = gemm_nn, s.buf[0] = a, s.buf[1] = w, s.buf[2] = c, s.buf[3] = y, d[3] = K, d[4] = 0, d[5] = N, d[6] = 3;
+      if (kind == 1)
+        s.fn = gemm_nt, s.buf[0] = y, s.buf[1] = w, s.buf[2] = c, s.buf[3] = a, d[3] = N, d[4] = 0, d[5] = K, d[6] = 4,
+        d[9] = K;
       if (kind >= 2) s.fn = gemm_tn, s.buf[0] = a, s.buf[1] = y, s.buf[2] = dw, d[3] = K, d[4] = N, d[5] = 0;
       if (kind == 3) {
         s.program = &adam.program;

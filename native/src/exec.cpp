@@ -31,14 +31,6 @@ Frame::Fault first_fault(const Frame* frames, int workers) {
   return fault;
 }
 
-// Run by the last worker to reach a guard, while the others wait.
-void latch(void* context) {
-  const Crew& crew = *static_cast<const Crew*>(context);
-  const int32_t code = first_fault(crew.frames, crew.workers).code;
-  if (code)
-    for (int w = 0; w < crew.workers; ++w) crew.frames[w].stopped = code;
-}
-
 bool run_steps(const Crew& crew, const Step* first, const Step* end, Frame& f, int w, int n);
 
 // Each worker walks its own copy of the body, since the addresses move.
@@ -56,13 +48,19 @@ bool run_loop(const Crew& crew, const Step& head, Frame& f, int w, int n) {
 }
 
 // False: a guard found a fault. All workers see the same answer at the same step.
-inline bool guard(const Crew& crew, const Step& s, const Frame& f, int n) {
+inline bool guard(const Crew& crew, const Step& s, Frame& f, int w, int n) {
   if (s.barrier == 2) {
     if (n == 1) return f.fault.code == 0;
-    team_barrier(n, latch, const_cast<Crew*>(&crew));
-    return f.stopped == 0;
+    // Each worker shows its fault, all meet, each looks at all: the same answer for everyone. Two places in turn, as a fast
+    // worker may show its next one while a slow one still looks; it cannot be two guards ahead.
+    const int turn = f.guards++ & 1;
+    f.shown[turn] = f.fault.code;
+    team_barrier(w, n);
+    for (int other = 0; other < n; ++other)
+      if (crew.frames[other].shown[turn]) return false;
+    return true;
   }
-  if (n > 1) team_barrier(n);
+  if (n > 1) team_barrier(w, n);
   return true;
 }
 
@@ -70,7 +68,7 @@ inline bool due(const Step& s, const Frame& f) { return s.every <= 1 || (f.step_
 
 bool run_steps(const Crew& crew, const Step* s, const Step* end, Frame& f, int w, int n) {
   while (s != end) {
-    if (s->barrier && !guard(crew, *s, f, n)) return false;
+    if (s->barrier && !guard(crew, *s, f, w, n)) return false;
     if (!s->fn) [[unlikely]] {
       if (due(*s, f) && !run_loop(crew, *s, f, w, n)) return false;
       s += 1 + (*crew.loops)[static_cast<size_t>(s->loop)].body;
@@ -106,7 +104,7 @@ void reset(Instance& in, int workers) {
   in.frames.resize(static_cast<size_t>(workers));
   for (Frame& f : in.frames) {
     f.fault = {};
-    f.stopped = 0;
+    f.shown[0] = f.shown[1] = f.guards = 0;
     f.scratch_bytes = kScratchBytes;
   }
 }
@@ -180,7 +178,7 @@ void epoch_worker(void* context, int w, int n) {
       if (job.stop_at > b + 1) __atomic_store_n(&job.stop_at, b + 1, __ATOMIC_RELAXED);
     }
     if (b >= __atomic_load_n(&job.stop_at, __ATOMIC_RELAXED)) break;
-    if (meet) team_barrier(n);
+    if (meet) team_barrier(w, n);
     const bool whole = b < job.full_batches;
     Instance& in = whole ? *job.full : *job.tail;
     const Program& program = whole ? *run.full : *run.tail;
@@ -199,9 +197,9 @@ void epoch_worker(void* context, int w, int n) {
     if (!ok) break;
     const int64_t done = b - job.first + 1;
     if (!run.taps.empty() && tap_due(job, done)) {
-      if (n > 1) team_barrier(n);
+      if (n > 1) team_barrier(w, n);
       if (w == 0) take_taps(job, in, done);
-      if (n > 1) team_barrier(n);
+      if (n > 1) team_barrier(w, n);
     }
     if (w == 0) {
       job.outcome->steps = done;

@@ -89,7 +89,7 @@ struct Frame {
   int64_t rows_left;              // rows of the run from this batch's first on: how far `rows` may be read (prefetch)
   // First fault wins by (code, source, row, column); the executor stops before the next step that writes state.
   struct Fault { int32_t code; int32_t source; int64_t row, column; double value; } fault;
-  int32_t stopped;                // the code of a fault latched at the last guard: all workers agree on it
+  int32_t shown[2], guards;       // the executor's: the fault as shown to the other workers at guards, and their count
 };
 
 // Reports bad data. Every worker has its own frame, and the smallest (code, source, row, column) of all is told in the

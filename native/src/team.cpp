@@ -52,6 +52,7 @@ class FlushDenormals {
 #endif
 };
 
+constexpr int kQuick = 40;     // looks without a pause: most barriers are over by then
 constexpr int kSpins = 1500;   // pauses before giving the core away
 constexpr int kYields = 200;   // yields before an idle worker sleeps
 
@@ -59,9 +60,12 @@ struct Team {
   std::mutex busy;                                 // held by the caller whose job runs
   alignas(64) std::atomic<uint32_t> job{0};        // bumped to start a job; idle workers wait on it
   alignas(64) std::atomic<uint32_t> asleep{0};
-  alignas(64) std::atomic<uint32_t> arrived{0};    // barrier: arrivals …
-  alignas(64) std::atomic<uint32_t> epoch{0};      // … and the word that the others watch
   alignas(64) std::atomic<uint32_t> done{0};
+  // Barrier: how many each worker has reached, every count on its own cache line. One store and one transfer a pair; a
+  // common counter would cost two.
+  struct alignas(64) Count {
+    std::atomic<uint32_t> reached{0};
+  } counts[kMaxWorkers];
   TeamFn fn = nullptr;
   void* context = nullptr;
   int workers = 1;
@@ -163,6 +167,7 @@ void team_run(int workers, TeamFn fn, void* context) {
   team.context = context;
   team.workers = workers;
   team.done.store(0, std::memory_order_relaxed);
+  for (int w = 0; w < workers; ++w) team.counts[w].reached.store(0, std::memory_order_relaxed);
   t_inside = &team;
   team.job.fetch_add(1, std::memory_order_seq_cst);
   if (team.asleep.load(std::memory_order_seq_cst) > 0) team.wake();
@@ -176,22 +181,20 @@ void team_run(int workers, TeamFn fn, void* context) {
   }
 }
 
-void team_barrier(int workers, LatchFn latch, void* context) {
-  if (workers <= 1) {
-    if (latch) latch(context);
-    return;
-  }
+void team_barrier(int worker, int workers) {
+  if (workers <= 1) return;
   Team& team = *g_team.load(std::memory_order_relaxed);
-  const uint32_t seen = team.epoch.load(std::memory_order_relaxed);
-  if (team.arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == static_cast<uint32_t>(workers)) {
-    if (latch) latch(context);
-    team.arrived.store(0, std::memory_order_relaxed);
-    team.epoch.store(seen + 1, std::memory_order_release);
-    return;
-  }
-  for (int tries = 0; team.epoch.load(std::memory_order_acquire) == seen; ++tries) {
-    if (tries < kSpins) pause_cpu();
-    else sched_yield();
+  std::atomic<uint32_t>& mine = team.counts[worker].reached;
+  const uint32_t here = mine.load(std::memory_order_relaxed) + 1;
+  mine.store(here, std::memory_order_release);
+  for (int other = 0; other < workers; ++other) {
+    if (other == worker) continue;
+    const std::atomic<uint32_t>& theirs = team.counts[other].reached;
+    for (int tries = 0; static_cast<int32_t>(theirs.load(std::memory_order_acquire) - here) < 0; ++tries) {
+      if (tries < kQuick) continue;
+      if (tries < kSpins) pause_cpu();
+      else sched_yield();
+    }
   }
 }
 

@@ -10,9 +10,8 @@ using TeamFn = void (*)(void* context, int worker, int workers);
 // the caller runs alone (workers = 1): results do not depend on it. Denormals are flushed meanwhile, and the caller's mode restored.
 void team_run(int workers, TeamFn fn, void* context);
 
-// Waits for all workers of the running team. Only the last to arrive runs `latch(context)`, before anyone goes on.
-using LatchFn = void (*)(void* context);
-void team_barrier(int workers, LatchFn latch = nullptr, void* context = nullptr);
+// Waits for all workers of the running team.
+void team_barrier(int worker, int workers);
 
 // 64-byte aligned scratch of the calling thread, kScratchBytes long, kept for the thread's life.
 uint8_t* thread_scratch();

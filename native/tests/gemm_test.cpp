@@ -96,8 +96,8 @@ static void check(const char* name, Step s, KernelFn fn, int64_t panels, int64_t
       for (size_t i = 0; i < c.size(); ++i)
         if (std::memcmp(&c[i], &expected[i], 4) != 0 && !(c[i] == 0 && expected[i] == 0)) {
           std::printf("%s M=%ld N=%ld K=%ld flags=%ld rows/unit=%ld workers=%d: [%zu] %.9g, expected %.9g\n", name,
-                      long(s.dim[0]), long(s.dim[1]), long(s.dim[2]), long(s.dim[6]), long(size), workers, i, double(c[i]),
-                      double(expected[i]));
+                      long(s.dim[0]), long(s.dim[1]), long(s.dim[2]), long(s.dim[6]), long(size), workers, i,
+                      double(c[i]), double(expected[i]));
           if (++failures > 20) std::exit(1);
           break;
         }
@@ -114,8 +114,8 @@ static float finish(float sum, int64_t flags, float bias, float side) {
 }
 
 static void shape(int64_t M, int64_t N, int64_t K) {
-  const Array x = drawn(M * K), w = drawn(K * N), y = drawn(M * N), bias = drawn(N), side_n = drawn(M * N), side_k = drawn(M * K),
-              side_w = drawn(K * N);
+  const Array x = drawn(M * K), w = drawn(K * N), y = drawn(M * N), bias = drawn(N), side_n = drawn(M * N),
+              side_k = drawn(M * K), side_w = drawn(K * N);
   const Array wp = to_panels(w, K, N);
   auto ptr = [](const Array& a) { return const_cast<float*>(a.data()); };
   for (int64_t flags : {0, 1, 3, 8, 21}) {
@@ -244,7 +244,8 @@ static void any(int64_t M, int64_t N, int64_t K) {
           for (int64_t j = 0; j < N; ++j) {
             float sum = 0;
             for (int64_t k = 0; k < K; ++k)
-              sum = madd1(a[o * M * K * gap + i * ar + k * ak], b[(o * inner + n) * K * N * gap + k * br + j * bk], sum);
+              sum =
+                  madd1(a[o * M * K * gap + i * ar + k * ak], b[(o * inner + n) * K * N * gap + k * br + j * bk], sum);
             expected[(o * inner + n) * M * N * gap + i * cr + j * ck] = sum;
           }
     Step s = {};
@@ -264,7 +265,8 @@ static void any(int64_t M, int64_t N, int64_t K) {
         for (int w = 0; w < workers; ++w) gemm_any(s, *frame(), w, workers);
         ++checks;
         if (std::memcmp(c.data(), expected.data(), c.size() * 4) != 0) {
-          std::printf("gemm_any form=%d M=%ld N=%ld K=%ld workers=%d differs\n", form, long(M), long(N), long(K), workers);
+          std::printf("gemm_any form=%d M=%ld N=%ld K=%ld workers=%d differs\n", form, long(M), long(N), long(K),
+                      workers);
           ++failures;
         }
       }
@@ -276,7 +278,8 @@ int main() {
   for (int64_t M : sizes)
     for (int64_t N : sizes)
       for (int64_t K : sizes) shape(M, N, K), fused(M, N, K);
-  const int64_t others[][3] = {{32, 128, 784}, {7, 130, 300}, {1100, 70, 65}, {30, 1100, 66}, {65, 33, 1100}, {2, 200, 1030}, {1, 300, 129}, {200, 67, 200}};
+  const int64_t others[][3] = {{32, 128, 784}, {7, 130, 300},  {1100, 70, 65}, {30, 1100, 66},
+                               {65, 33, 1100}, {2, 200, 1030}, {1, 300, 129},  {200, 67, 200}};
   for (auto& o : others) shape(o[0], o[1], o[2]), fused(o[0], o[1], o[2]);
   for (auto& o : others) accumulate(o[0], o[1], o[2]);
   for (auto& o : {others[1], others[4]}) any(o[0] / 2, o[1], o[2]);

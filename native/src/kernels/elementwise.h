@@ -54,7 +54,30 @@ struct Ternary {
 typedef int8_t vb __attribute__((vector_size(RV_WIDTH)));
 typedef int8_t vb_any __attribute__((vector_size(RV_WIDTH), aligned(1), may_alias));
 
-// Comparisons: masks become bytes 0 and 1.
+// Masks to bytes 0 and 1, and back. The compiler takes such narrowing apart lane by lane, so it is said in instructions.
+RV_INLINE void store_mask(uint8_t* to, vi mask) {
+#if RV_WIDTH == 16
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm_maskz_set1_epi8(_mm512_movepi32_mask((__m512i)mask), 1));
+#elif RV_WIDTH == 8
+  const __m256i m = (__m256i)mask;
+  const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(m), _mm256_extracti128_si256(m, 1));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_and_si128(_mm_packs_epi16(words, words), _mm_set1_epi8(1)));
+#else
+  *reinterpret_cast<vb_any*>(to) = __builtin_convertvector(mask & 1, vb);
+#endif
+}
+RV_INLINE vi load_mask(const uint8_t* from) {
+#if RV_WIDTH == 16
+  const __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+  return (vi)_mm512_movm_epi32(_mm_test_epi8_mask(b, b));
+#elif RV_WIDTH == 8
+  const __m128i b = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
+  return (vi)_mm256_cvtepi8_epi32(b) != 0;
+#else
+  return __builtin_convertvector(*reinterpret_cast<const vb_any*>(from), vi) != 0;
+#endif
+}
+
 template <class F>
 struct Compare {
   static void run(const EwInstr& c, uint8_t* const* reg, int64_t n) {
@@ -63,7 +86,7 @@ struct Compare {
     uint8_t* d = reg[c.dst];
     int64_t i = 0;
     for (; i + W <= n; i += W)
-      *reinterpret_cast<vb_any*>(d + i) = __builtin_convertvector(F::f(load(a + i), load(b + i)) & 1, vb);
+      store_mask(d + i, F::f(load(a + i), load(b + i)));
     if (i < n) {
       const vi m = F::f(load_part(a + i, n - i), load_part(b + i, n - i)) & 1;
       alignas(64) int32_t t[W];
@@ -126,8 +149,7 @@ static void where_f32(const EwInstr& c, uint8_t* const* reg, int64_t n) {
   float* d = reinterpret_cast<float*>(reg[c.dst]);
   int64_t i = 0;
   for (; i + W <= n; i += W) {
-    const vi mask = __builtin_convertvector(*reinterpret_cast<const vb_any*>(m + i), vi) != 0;
-    store(d + i, select(mask, load(a + i), load(b + i)));
+    store(d + i, select(load_mask(m + i), load(a + i), load(b + i)));
   }
   for (; i < n; ++i) d[i] = m[i] ? a[i] : b[i];
 }

@@ -73,20 +73,38 @@ static __attribute__((noinline)) void check_row(const Step& s, Frame& f, int64_t
   }
 }
 
-// A row with strides of its own: innermost dim by elements, the others by counting.
-static __attribute__((noinline)) void collect_row(const Step& s, const uint8_t* from, uint8_t* to, int size) {
+// A row with strides of its own: elements are collected in scratch, then converted together.
+static __attribute__((noinline)) void collect_row(const Step& s, Frame& f, int w, const EwInstr& convert, const uint8_t* from,
+                                                  uint8_t* to, int size, int to_size) {
   const int rank = static_cast<int>(s.dim[5]);
   int64_t index[kMaxRank] = {};
   const int64_t inner = rank ? s.dim[11 + rank - 1] : 1, step = rank ? s.dim[17 + rank - 1] : 0;
+  const int64_t room = f.scratch_bytes / size;
+  uint8_t* held = f.scratch[w];
+  int64_t waiting = 0;
+  auto flush = [&] {
+    if (convert.fn) {
+      uint8_t* reg[2] = {held, to};
+      convert.fn(convert, reg, waiting);
+    } else {
+      std::memcpy(to, held, static_cast<size_t>(waiting * size));
+    }
+    to += waiting * to_size;
+    waiting = 0;
+  };
   for (int64_t done = 0; done < s.dim[1]; done += inner) {
     const uint8_t* p = from;
     for (int d = 0; d + 1 < rank; ++d) p += index[d] * s.dim[17 + d];
-    for (int64_t i = 0; i < inner; ++i) std::memcpy(to + (done + i) * size, p + i * step, static_cast<size_t>(size));
+    for (int64_t i = 0; i < inner; ++i) {
+      if (waiting == room) flush();
+      std::memcpy(held + waiting++ * size, p + i * step, static_cast<size_t>(size));
+    }
     for (int d = rank - 2; d >= 0; --d) {
       if (++index[d] < s.dim[11 + d]) break;
       index[d] = 0;
     }
   }
+  flush();
 }
 
 static void gather(const Step& s, Frame& f, int w, int n) {
@@ -118,19 +136,14 @@ static void gather(const Step& s, Frame& f, int w, int n) {
       for (int64_t b = 0; b < line_bytes; b += 64) __builtin_prefetch(next + b);
     }
     if (!dense) {
-      uint8_t* room = c.fn ? f.scratch[w] : to;
-      // A row wider than the scratch goes in pieces only when it is dense; such rows are converted element by element.
-      if (c.fn && elements * from_size > f.scratch_bytes) {
-        report(f, 208, static_cast<int32_t>(s.dim[7]), row, 0, static_cast<double>(elements));
-        return;
-      }
-      collect_row(s, from, room, from_size);
-      from = room;
+      collect_row(s, f, w, c, from, to, from_size, to_size);
+      if (s.dim[6] & 3) check_row(s, f, row, to);
+      continue;
     }
     if (c.fn) {
       uint8_t* reg[2] = {const_cast<uint8_t*>(from), to};
       c.fn(c, reg, elements);
-    } else if (dense) {
+    } else {
       if (elements == 1 && to_size == 4) std::memcpy(to, from, 4);
       else std::memcpy(to, from, static_cast<size_t>(elements * to_size));
     }

@@ -18,19 +18,19 @@ constexpr int kRows[5] = {0, 8, 6, 4, 3};
 #endif
 constexpr int kMaxRows = 12;
 constexpr int kMaxVectors = 4;
-constexpr int64_t kChunk = kMaxVectors * W;     // columns of the widest tile: 64, 32, 16
+constexpr int64_t kChunk = kMaxVectors * W;  // columns of the widest tile: 64, 32, 16
 
 // What all tiles of one block share.
 struct TileContext {
-  int64_t lda;          // A(i, k) = a[i * lda + k], or a[k * lda + i] for a transposed A
-  int64_t ldb;          // B(k, j) = b[k * ldb + j]
+  int64_t lda;  // A(i, k) = a[i * lda + k], or a[k * lda + i] for a transposed A
+  int64_t ldb;  // B(k, j) = b[k * ldb + j]
   int64_t ldc;
-  int64_t ldi;          // leading dimension of init, the partial sums continued from
-  int64_t lds;          // of side
-  int64_t tail;         // lanes of the last vector that are stored, 1..W
-  int64_t epilogue;     // flags below, applied to finished sums
-  const float* bias;    // at the tile's first column
-  int64_t blocks;       // the contraction is this many runs of k; A's next run is `jump` floats further on
+  int64_t ldi;        // leading dimension of init, the partial sums continued from
+  int64_t lds;        // of side
+  int64_t tail;       // lanes of the last vector that are stored, 1..W
+  int64_t epilogue;   // flags below, applied to finished sums
+  const float* bias;  // at the tile's first column
+  int64_t blocks;     // the contraction is this many runs of k; A's next run is `jump` floats further on
   int64_t jump;
 };
 enum : int64_t { kBias = 1, kRelu = 2, kMask = 4, kAdd = 8 };
@@ -57,7 +57,7 @@ RV_NOINLINE void tile(const float* a, const float* b, float* c, const float* ini
   const int64_t lda = x.lda, ldb = x.ldb;
   int64_t blocks = x.blocks;
   do {
-    if (!Transposed && blocks > 1) {      // the next run is too far away for the hardware to foresee
+    if (!Transposed && blocks > 1) {  // the next run is too far away for the hardware to foresee
 #pragma GCC unroll 16
       for (int i = 0; i < MR; ++i)
         for (int64_t j = 0; j < kPanel; j += 16) __builtin_prefetch(a + k + x.jump + i * lda + j);
@@ -127,9 +127,9 @@ struct Tiles {
     if constexpr (MR <= kRows[NV]) return tile<MR, NV, T>;
     else return nullptr;
   }
-#define RV_TILE_ROWS(NV)                                                                                        \
-  {nullptr, pick<NV, 1>(), pick<NV, 2>(), pick<NV, 3>(), pick<NV, 4>(), pick<NV, 5>(), pick<NV, 6>(), pick<NV, 7>(), \
-   pick<NV, 8>(), pick<NV, 9>(), pick<NV, 10>(), pick<NV, 11>(), pick<NV, 12>()}
+#define RV_TILE_ROWS(NV)                                                                                      \
+  {nullptr,       pick<NV, 1>(), pick<NV, 2>(), pick<NV, 3>(),  pick<NV, 4>(),  pick<NV, 5>(), pick<NV, 6>(), \
+   pick<NV, 7>(), pick<NV, 8>(), pick<NV, 9>(), pick<NV, 10>(), pick<NV, 11>(), pick<NV, 12>()}
   static constexpr TileFn table[kMaxVectors + 1][kMaxRows + 1] = {
       {}, RV_TILE_ROWS(1), RV_TILE_ROWS(2), RV_TILE_ROWS(3), RV_TILE_ROWS(4)};
 #undef RV_TILE_ROWS

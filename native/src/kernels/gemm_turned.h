@@ -14,13 +14,14 @@ RV_INLINE bool turn_activations(int64_t rows, int64_t columns, int64_t depth) {
 }
 
 // The sums of rows r0..r0+rows of one panel of C, turned: sums[column, row].
-RV_INLINE void turned_sums(const Product& p, const float* a, int64_t rows, int64_t c0, int64_t cols, int64_t k0, int64_t k1,
-                           TileContext& x) {
+RV_INLINE void turned_sums(const Product& p, const float* a, int64_t rows, int64_t c0, int64_t cols, int64_t k0,
+                           int64_t k1, TileContext& x) {
   if (p.ldb) {
     x.lda = p.ldb;
     for (int64_t k = k0; k < k1;) {
       const int64_t n = least(kDepth, k1 - k);
-      tiles<false>(p.b + c0 * p.ldb + k, a + (k - k0) * x.ldb, p.sums, k ? p.sums : nullptr, p.sums, p.sums, cols, rows, n, x);
+      tiles<false>(p.b + c0 * p.ldb + k, a + (k - k0) * x.ldb, p.sums, k ? p.sums : nullptr, p.sums, p.sums, cols, rows,
+                   n, x);
       k += n;
     }
     return;
@@ -32,8 +33,8 @@ RV_INLINE void turned_sums(const Product& p, const float* a, int64_t rows, int64
     x.lda = padded(panel_width(p.depth, q));
     x.blocks = whole > 0 ? whole : 1;
     x.jump = kPanel * p.columns - kPanel;
-    tiles<false>(p.b + q * kPanel * p.columns + c0 * x.lda, a + (k - k0) * x.ldb, p.sums, k ? p.sums : nullptr, p.sums, p.sums,
-                 cols, rows, n, x);
+    tiles<false>(p.b + q * kPanel * p.columns + c0 * x.lda, a + (k - k0) * x.ldb, p.sums, k ? p.sums : nullptr, p.sums,
+                 p.sums, cols, rows, n, x);
     k += n * x.blocks;
   }
 }

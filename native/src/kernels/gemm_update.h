@@ -8,7 +8,7 @@
 namespace rv::RV_ISA {
 
 struct AdamUpdate {
-  float *w, *m, *v;             // panels
+  float *w, *m, *v;  // panels
   vf alpha, c1, c2, eps;
 };
 
@@ -32,7 +32,8 @@ RV_INLINE bool as_adam(const Step& s, AdamUpdate& u) {
       tile_seen = true;
     } else if (scalar >= 0 && scalar < 4) {
       if (o.mode == EwMode::memory || o.dtype != Dtype::f32) return false;
-      value[scalar] = o.mode == EwMode::immediate ? reinterpret_cast<const float*>(o.tile) : static_cast<const float*>(s.buf[o.buffer]);
+      value[scalar] = o.mode == EwMode::immediate ? reinterpret_cast<const float*>(o.tile)
+                                                  : static_cast<const float*>(s.buf[o.buffer]);
     }
   }
   for (int i = 0; i < 3; ++i) {
@@ -40,7 +41,8 @@ RV_INLINE bool as_adam(const Step& s, AdamUpdate& u) {
     const int at = o.reg - c.dst;
     if (at < 0 || at >= 3 || !o.panel || o.buffer < 0 || s.buf[o.buffer] != panel[at]) return false;
   }
-  if (!tile_seen || !panel[0] || !panel[1] || !panel[2] || !value[0] || !value[1] || !value[2] || !value[3]) return false;
+  if (!tile_seen || !panel[0] || !panel[1] || !panel[2] || !value[0] || !value[1] || !value[2] || !value[3])
+    return false;
   u.w = panel[0];
   u.m = panel[1];
   u.v = panel[2];
@@ -60,20 +62,11 @@ RV_INLINE void adam_vector(const AdamUpdate& u, int64_t at, vf g) {
 }
 RV_INLINE void adam_part(const AdamUpdate& u, int64_t at, vf g, int64_t n) {
   vf w = load_part(u.w + at, n), m = load_part(u.m + at, n), v = load_part(u.v + at, n);
-  v = select(lane_index() < splati(int32_t(n)), v, splat(1.0f));     // a root of zero would take vsqrt's slow way
+  v = select(lane_index() < splati(int32_t(n)), v, splat(1.0f));  // a root of zero would take vsqrt's slow way
   adam_lanes(w, m, v, g, u.alpha, u.c1, u.c2, u.eps);
   store_part(u.w + at, w, n);
   store_part(u.m + at, m, n);
   store_part(u.v + at, v, n);
-}
-
-// Brings n elements of the three panels into L1, to be written, while the matrix product leaves L2 idle.
-RV_INLINE void adam_fetch(const AdamUpdate& u, int64_t at, int64_t n) {
-  for (int64_t i = 0; i < n; i += 16) {
-    __builtin_prefetch(u.w + at + i, 1);
-    __builtin_prefetch(u.m + at + i, 1);
-    __builtin_prefetch(u.v + at + i, 1);
-  }
 }
 
 // A block of gradients (leading dimension padded(cols)) onto the elements from offset `at`, which lie the same way.
@@ -91,7 +84,8 @@ RV_NOINLINE void adam_block(const AdamUpdate& u, int64_t at, int64_t rows, int64
 }
 
 // The gradient of a single row of activations, x[k] y[j], made in registers.
-RV_NOINLINE void adam_outer(const AdamUpdate& u, int64_t at, int64_t rows, int64_t cols, const float* x, const float* y) {
+RV_NOINLINE void adam_outer(const AdamUpdate& u, int64_t at, int64_t rows, int64_t cols, const float* x,
+                            const float* y) {
   const int64_t ld = (cols + 15) / 16 * 16;
   const int64_t whole = cols / W * W;
   vf row[kPanel / W];

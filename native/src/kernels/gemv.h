@@ -6,7 +6,7 @@
 namespace rv::RV_ISA {
 
 // C[K,N] = x[K] dy[N]^T, the weight gradient of a single row: a block is made in L1 and the program runs on it.
-constexpr int64_t kOuterRows = 8;       // one elementwise tile of full panel rows
+constexpr int64_t kOuterRows = 8;  // one elementwise tile of full panel rows
 
 RV_NOINLINE void outer_product(const Product& p, int64_t panel, int64_t r0, int64_t r1) {
   const int64_t c0 = panel * kPanel, cols = panel_width(p.columns, panel);
@@ -61,7 +61,8 @@ RV_NOINLINE void outer_product(const Product& p, int64_t panel, int64_t r0, int6
 constexpr int64_t kFewRows = 2;
 
 template <int M>
-RV_INLINE void few_block(const float* a, int64_t lda, const float* w, int64_t ldw, int64_t cols, int64_t n, vf (&acc)[M]) {
+RV_INLINE void few_block(const float* a, int64_t lda, const float* w, int64_t ldw, int64_t cols, int64_t n,
+                         vf (&acc)[M]) {
   vf r[W];
   const bool whole = n == W;
 #pragma GCC unroll 16

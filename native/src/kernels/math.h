@@ -158,17 +158,22 @@ RV_INLINE vf verf(vf x) {
   q = madd(q, s, splat(1.28379166e-1f));
   const vf near = madd(q, x, x);
   // Beyond 4 the result is one to the last bit, and e^q would meet inf - inf.
-  const vf y = select(t > splat(4.0f), copy_sign(splat(1.0f), x), select(t > splat(0.927734375f), far, near));
+  vf y = select(t > splat(0.927734375f), far, near);
+  y = select(t > splat(4.0f), copy_sign(splat(1.0f), x), y);
   return select(x != x, x, y);
 }
 
-// x - k pi/2 with |result| <= pi/4; good to |x| < 3e4.
+// x - k pi/2 with |result| <= pi/4, for |x| below kHugeAngle. Without FMA the parts of pi/2 are short, so that k times
+// them is exact for a smaller range of k.
+#if defined(__FMA__) || defined(__aarch64__)
+constexpr float kHugeAngle = 3e4f, kHalfPi1 = 1.57079601287841797f, kHalfPi2 = 3.13916473e-7f, kHalfPi3 = 5.39030253e-15f;
+#else
+constexpr float kHugeAngle = 8e3f, kHalfPi1 = 1.5703125f, kHalfPi2 = 4.837512969970703125e-4f, kHalfPi3 = 7.54978995489188e-8f;
+#endif
 RV_INLINE vf reduce_pi2(vf x, vi& quadrant) {
   const vf k = vrint(x * splat(0.636619772f));
   quadrant = to_int(k);
-  vf r = madd(k, splat(-1.57079601287841797f), x);
-  r = madd(k, splat(-3.13916473e-7f), r);
-  return madd(k, splat(-5.39030253e-15f), r);
+  return madd(k, splat(-kHalfPi3), madd(k, splat(-kHalfPi2), madd(k, splat(-kHalfPi1), x)));
 }
 RV_INLINE vf sin_poly(vf r, vf z) {
   vf p = splat(2.86567956e-6f);
@@ -184,7 +189,6 @@ RV_INLINE vf cos_poly(vf z) {
   p = madd(p, z, splat(-0.5f));
   return madd(p, z, splat(1.0f));
 }
-constexpr float kHugeAngle = 3e4f;
 static __attribute__((noinline)) vf sin_far(vf x, vf y) {
   for (int i = 0; i < W; ++i)
     if (!(std::fabs(x[i]) < kHugeAngle)) y[i] = std::sin(x[i]);

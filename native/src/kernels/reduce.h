@@ -22,25 +22,38 @@
 
 namespace rv::RV_ISA {
 
+typedef float v4 __attribute__((vector_size(16), may_alias));
+typedef int32_t v4i __attribute__((vector_size(16), may_alias));
+
 struct SumOf {
   static constexpr float none = 0.0f;
   RV_INLINE vf join(vf a, vf b) { return a + b; }
   RV_INLINE float join1(float a, float b) { return a + b; }
+  RV_INLINE v4 join4(v4 a, v4 b) { return a + b; }
 };
 struct ProductOf {
   static constexpr float none = 1.0f;
   RV_INLINE vf join(vf a, vf b) { return a * b; }
   RV_INLINE float join1(float a, float b) { return a * b; }
+  RV_INLINE v4 join4(v4 a, v4 b) { return a * b; }
 };
 struct MaxOf {
   static constexpr float none = -__builtin_inff();
   RV_INLINE vf join(vf a, vf b) { return vmax(a, b); }
   RV_INLINE float join1(float a, float b) { return a != a ? a : a > b ? a : b; }
+  RV_INLINE v4 join4(v4 a, v4 b) {
+    const v4 m = a > b ? a : b;
+    return a != a ? a : m;
+  }
 };
 struct MinOf {
   static constexpr float none = __builtin_inff();
   RV_INLINE vf join(vf a, vf b) { return vmin(a, b); }
   RV_INLINE float join1(float a, float b) { return a != a ? a : a < b ? a : b; }
+  RV_INLINE v4 join4(v4 a, v4 b) {
+    const v4 m = a < b ? a : b;
+    return a != a ? a : m;
+  }
 };
 
 template <class Op>
@@ -48,6 +61,14 @@ RV_INLINE vf load_or_none(const float* p, int64_t n) {
   if (n >= W) return load(p);
   if constexpr (Op::none == 0.0f) return load_part(p, n);
   return select(lane_index() < splati(static_cast<int32_t>(n)), load_part(p, n), splat(Op::none));
+}
+
+// Sixteen lanes to one: i with i + 8, then + 4, + 2, + 1.
+template <class Op>
+RV_INLINE float join_lanes(const float* lanes) {
+  const v4* q = reinterpret_cast<const v4*>(lanes);
+  const v4 s = Op::join4(Op::join4(q[0], q[2]), Op::join4(q[1], q[3]));
+  return Op::join1(Op::join1(s[0], s[2]), Op::join1(s[1], s[3]));
 }
 
 // A contiguous run, fed in pieces of whole 64s except the last.
@@ -78,9 +99,7 @@ struct Row {
 #pragma GCC unroll 4
     for (int i = 0; i < kParts; ++i)
       store_aligned(t + i * W, Op::join(Op::join(lane[i], lane[kParts + i]), Op::join(lane[2 * kParts + i], lane[3 * kParts + i])));
-    for (int width = 8; width > 0; width /= 2)
-      for (int i = 0; i < width; ++i) t[i] = Op::join1(t[i], t[i + width]);
-    return t[0];
+    return join_lanes<Op>(t);
   }
 };
 
@@ -94,9 +113,7 @@ RV_INLINE float reduce_row(const float* x, int64_t n) {
       const int64_t left = n - i * W;
       store_aligned(t + i * W, left > 0 ? load_or_none<Op>(x + i * W, left) : splat(Op::none));
     }
-    for (int width = 8; width > 0; width /= 2)
-      for (int i = 0; i < width; ++i) t[i] = Op::join1(t[i], t[i + width]);
-    return t[0];
+    return join_lanes<Op>(t);
   }
   Row<Op> r = Row<Op>::make();
   r.add(x, n);

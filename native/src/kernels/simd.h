@@ -21,8 +21,8 @@
 namespace rv::RV_ISA {
 
 constexpr int W = RV_WIDTH;
-constexpr int kLanes = 16;              // virtual lanes of a sum
-constexpr int kParts = kLanes / W;      // native vectors in sixteen lanes
+constexpr int kLanes = 16;          // virtual lanes of a sum
+constexpr int kParts = kLanes / W;  // native vectors in sixteen lanes
 
 typedef float vf __attribute__((vector_size(4 * RV_WIDTH)));
 typedef int32_t vi __attribute__((vector_size(4 * RV_WIDTH)));
@@ -39,7 +39,7 @@ RV_INLINE void store(float* p, vf v) { *reinterpret_cast<vf_any*>(p) = v; }
 RV_INLINE void store_aligned(float* p, vf v) { *reinterpret_cast<vf_al*>(p) = v; }
 RV_INLINE vi loadi(const int32_t* p) { return *reinterpret_cast<const vi_any*>(p); }
 RV_INLINE void storei(int32_t* p, vi v) { *reinterpret_cast<vi_any*>(p) = v; }
-RV_INLINE vf splat(float x) { return x - vf{}; }   // minus keeps -0.0f, so this is one broadcast
+RV_INLINE vf splat(float x) { return x - vf{}; }  // minus keeps -0.0f, so this is one broadcast
 RV_INLINE vi splati(int32_t x) { return vi{} + x; }
 RV_INLINE vf as_float(vi v) { return reinterpret_cast<vf>(v); }
 RV_INLINE vi as_int(vf v) { return reinterpret_cast<vi>(v); }
@@ -113,9 +113,10 @@ RV_INLINE vf soft_root(vf v) {
 #endif
 RV_INLINE vf vsqrt(vf v) {
 #if RV_WIDTH == 16
-  if (kSoftRoot) {      // 2^-100 <= v < 2^100 in all lanes: no zero, infinity, NaN, and no residual that underflows
+  if (kSoftRoot) {  // 2^-100 <= v < 2^100 in all lanes: no zero, infinity, NaN, and no residual that underflows
     const __m512i above = _mm512_sub_epi32((__m512i)v, _mm512_set1_epi32(0x0d800000));
-    if (!_mm512_cmpge_epu32_mask(above, _mm512_set1_epi32(0x64000000))) [[likely]] return soft_root(v);
+    if (!_mm512_cmpge_epu32_mask(above, _mm512_set1_epi32(0x64000000))) [[likely]]
+      return soft_root(v);
   }
   return (vf)_mm512_maskz_sqrt_ps(0xffff, (__m512)v);
 #elif RV_WIDTH == 8
@@ -150,7 +151,7 @@ RV_INLINE vf fast_max(vf a, vf b) { return a > b ? a : b; }
 RV_INLINE vf fast_min(vf a, vf b) { return a < b ? a : b; }
 RV_INLINE vf vabs(vf v) { return as_float(as_int(v) & splati(INT32_MAX)); }
 RV_INLINE vf to_float(vi v) { return __builtin_convertvector(v, vf); }
-RV_INLINE vi to_int(vf v) { return __builtin_convertvector(v, vi); }   // towards zero
+RV_INLINE vi to_int(vf v) { return __builtin_convertvector(v, vi); }  // towards zero
 
 // ---- sixteen virtual lanes, whatever the width
 struct v16 {

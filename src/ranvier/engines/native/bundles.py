@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.engines.native.lowering import elementwise, shape_of
-from ranvier.engines.native.storage import Aligned, aligned
+from ranvier.engines.native.storage import Aligned, aligned, move
 from ranvier.graph.dims import product
 from ranvier.graph.ir import Graph, Node
 from ranvier.graph.trace import CONST, VARIABLE
@@ -229,7 +229,7 @@ def pool(bundle: Bundle) -> None:
         at = 0
         for member in bundle.members:
             variable = member.variables[role]
-            variable.storage = Pooled(room, at, variable.storage.read())
+            move(variable, Pooled(room, at, variable.storage.read()))
             at += member.size
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from ranvier import _native
 from ranvier.engines.api import Batches, Fault, RunRecord, Shuffle, Tick
 from ranvier.engines.native import rows as _rows  # noqa: F401  (fills the table)
+from ranvier.engines.native import storage
 from ranvier.engines.native.bundles import find, pool
 from ranvier.engines.native.draft import (
     Draft,
@@ -66,6 +67,10 @@ class Compiled:
     outputs: dict[str, View]
     workers: int
     steps: list[Draft]
+    #: For plans that are called once: ``None`` for each variable (they are bound), and
+    #: shape and dtype of each output.
+    bound: list[None]
+    results: list[tuple[tuple[int, ...], str]]
 
 
 class NativeExecutable:
@@ -78,7 +83,9 @@ class NativeExecutable:
         self.inputs = list(self.simplified.inputs)
         self.variables = self.simplified.variables()
         self._plans: OrderedDict[Any, Compiled] = OrderedDict()
+        self._calls: dict[Any, Compiled] = {}
         self._storages: list[Any] = []
+        self._moves = -1
         self._lock = threading.RLock()
         self._panels = wanted_panels(self.simplified)
         self._bundles = find(self.simplified)
@@ -87,22 +94,33 @@ class NativeExecutable:
 
     def call(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run once; variables are updated, outputs returned."""
-        arrays = [_plain(inputs[name]) for name in self.inputs]
-        compiled = self._plan(arrays, None, ())
-        found, taps = _room(compiled, 1)
+        arrays: list[Any] = [inputs[name] for name in self.inputs]
+        if storage.moves != self._moves:
+            self._follow_storages()
+        try:
+            key = tuple([(a.shape, a.strides, a.dtype) for a in arrays])
+        except AttributeError:
+            return self.call({n: _plain(a) for n, a in inputs.items()})
+        compiled = self._calls.get(key)
+        if compiled is None:
+            compiled = self._prepare_call(key, [_plain(a) for a in arrays])
+        results = [np.empty(shape, dtype) for shape, dtype in compiled.results]
         n = arrays[0].shape[0] if arrays and arrays[0].ndim else 1
-        result = run_epoch(
-            compiled.plan,
-            None,
-            arrays,
-            rows=max(n, 1),
-            batch=max(n, 1),
-            workers=compiled.workers,
-            taps=taps,
+        fault = compiled.plan.native.call(
+            arrays + compiled.bound + results, compiled.workers, 0, None, 0, n
         )
-        if result.fault is not None:
-            self._raise(result.fault)
-        return found
+        if fault is not None:
+            self._raise(fault)
+        return dict(zip(compiled.outputs, results, strict=True))
+
+    def _prepare_call(self, key: Any, arrays: Sequence[Array]) -> Compiled:
+        if any(not np.dtype(dtype).isnative for _, _, dtype in key):
+            raise Unsupported("RV502", "arrays need the byte order of this machine")
+        compiled = self._plan(arrays, None, ())
+        while len(self._calls) >= PLANS:
+            self._calls.pop(next(iter(self._calls)))
+        self._calls[key] = compiled
+        return compiled
 
     def run(
         self,
@@ -215,6 +233,8 @@ class NativeExecutable:
 
     def _follow_storages(self) -> None:
         """Plans are for one layout of the variables: notice when it has changed."""
+        if self._moves == storage.moves:
+            return
         if len(self._storages) == len(self.variables) and all(
             [
                 v.storage is s
@@ -228,7 +248,9 @@ class NativeExecutable:
                 pool(bundle)
             for variable in self.variables:
                 adopt(variable, variable in self._panels)
+            self._calls.clear()
             self._storages = [v.storage for v in self.variables]
+        self._moves = storage.moves
 
     def _make(
         self, arrays: Sequence[Array], batch: int | None, checked: Sequence[str]
@@ -253,7 +275,14 @@ class NativeExecutable:
             # with few steps.
             bundles = [b for b in self._bundles if workers == 1 and b.pooled()]
             return Lowering(
-                self.simplified, sizes, panels, workers, sources, checked, bundles
+                self.simplified,
+                sizes,
+                panels,
+                workers,
+                sources,
+                checked,
+                bundles,
+                called=batch is None,
             ).run()
 
         lowered = lower(threads)
@@ -267,10 +296,11 @@ class NativeExecutable:
         plan = emit(lowered.steps, lowered.slots, lowered.constants).build()
         for buffer in lowered.slots:
             if isinstance(buffer.key, Variable):
-                storage: Any = buffer.key.storage
-                flat = storage.flat
-                plan.bind(buffer.slot, flat)
-        return Compiled(plan, lowered.outputs, workers, lowered.steps)
+                kept: Any = buffer.key.storage
+                plan.bind(buffer.slot, kept.flat)
+        bound = [None for b in lowered.slots if isinstance(b.key, Variable)]
+        results = [(view.shape, view.dtype) for view in lowered.outputs.values()]
+        return Compiled(plan, lowered.outputs, workers, lowered.steps, bound, results)
 
 
 def config_threads() -> int:

@@ -125,6 +125,7 @@ class Lowering:
         sources: The layout of each input's array.
         checked: Inputs in which values that are not finite are faults.
         bundles: Updates to run as one; their variables lie in pools.
+        called: Outputs are slots of their own; otherwise they stay in the arena.
     """
 
     def __init__(
@@ -136,6 +137,7 @@ class Lowering:
         sources: Mapping[str, Source],
         checked: Sequence[str] = (),
         bundles: Sequence[Bundle] = (),
+        called: bool = False,
     ) -> None:
         self.graph = graph
         self.sizes = sizes
@@ -143,6 +145,7 @@ class Lowering:
         self.sources = sources
         self.checked = frozenset(checked)
         self.bundles = bundles
+        self.called = called
         self.steps: list[Draft] = []
         self.slots: list[Buffer] = []
         self.constants: dict[Buffer, Array] = {}
@@ -190,7 +193,10 @@ class Lowering:
             self._guard_at = -1
         late = self._save_old_values()
         gradients = [self._place_gradients(bundle) for bundle in self.bundles]
-        outputs = {name: self._output(n) for name, n in self.graph.outputs.items()}
+        if self.called:
+            outputs = self._result_slots()
+        else:
+            outputs = {name: self._output(n) for name, n in self.graph.outputs.items()}
         for bundle, rooms in zip(self.bundles, gradients, strict=True):
             self._bundle(bundle, rooms)
         scalars = [n for n in self.targets if shape_of(n) == () and elementwise(n)]
@@ -256,6 +262,23 @@ class Lowering:
         view = self.value(node)
         mine = view.buffer is not None and view.buffer.space == "arena"
         return self.dense(view, fresh=not mine)
+
+    def _result_slots(self) -> dict[str, View]:
+        """Outputs computed straight into arrays of the caller's."""
+        rooms: dict[str, View] = {}
+        for name, node in self.graph.outputs.items():
+            shape = self.shape(node)
+            size = math.prod(shape) * itemsize(node.dtype)
+            buffer = Buffer("slot", size, len(self.slots), key=("output", name))
+            self.slots.append(buffer)
+            rooms[name] = View(buffer, shape, row_major(shape), node.dtype)
+            if node not in self.memo and node not in self.targets:
+                self.places.setdefault(node, rooms[name])
+        for name, node in self.graph.outputs.items():
+            view, room = self.value(node), rooms[name]
+            if view.buffer is not room.buffer:
+                self.copy(view, room)
+        return rooms
 
     # --------------------------------------------------------------------- leaves
 

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 
 from ranvier.engines.native.values import PANEL, panel_elements
-from ranvier.graph.storage import RowMajor
+from ranvier.graph.storage import RowMajor, Storage
 from ranvier.graph.variable import Variable
 
 Array = np.ndarray[Any, Any]
 ALIGN = 64
+#: Counts every move of a variable to other memory, so that plans notice cheaply.
+moves = 0
 #: Kernels may read this far behind the last element.
 TAIL = 256
 
@@ -80,6 +82,13 @@ def adopt(variable: Variable, panels: bool) -> None:
     if isinstance(storage, Panels):
         return
     if panels:
-        variable.storage = Panels(storage.read())
+        move(variable, Panels(storage.read()))
     elif not isinstance(storage, Aligned):
-        variable.storage = Aligned(storage.read())
+        move(variable, Aligned(storage.read()))
+
+
+def move(variable: Variable, storage: Storage) -> None:
+    """Give a variable other memory."""
+    global moves
+    variable.storage = storage
+    moves += 1
