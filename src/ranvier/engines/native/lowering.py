@@ -187,10 +187,6 @@ class Lowering:
         for node in self.order:
             if node.op.name == "check_range":
                 self.value(node)
-        if any(s.checks for s in self.steps):
-            self._guard_at = len(self.steps)
-        else:
-            self._guard_at = -1
         late = self._save_old_values()
         gradients = [self._place_gradients(bundle) for bundle in self.bundles]
         if self.called:
@@ -210,9 +206,16 @@ class Lowering:
                     source = late.get(variable, None) or self.memo[node]
                     self.copy(source, self.variables[variable])
                     self.written.add(variable)
-        if 0 <= self._guard_at < len(self.steps):
-            self.steps[self._guard_at].guard = True
+        self._place_guards()
         return Lowered(self.steps, self.slots, self.constants, outputs)
+
+    def _place_guards(self) -> None:
+        """Bad data stop the plan before the first step that writes state."""
+        open_check = False
+        for step in self.steps:
+            if open_check and any(a.buffer.space == "slot" for a in step.writes):
+                step.guard, open_check = True, False
+            open_check = open_check or step.checks
 
     def _fold_numbers(self) -> None:
         """What depends on nothing but sizes and constants of one element is a number."""

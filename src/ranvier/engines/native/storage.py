@@ -35,6 +35,10 @@ class Aligned(RowMajor):
         self.flat = flat
         super().__init__(flat.reshape(value.shape))
 
+    def __reduce__(self) -> Any:
+        # A copy is plain: whoever runs it next moves it again.
+        return RowMajor, (self.read(),)
+
 
 class Panels:
     """A float32 weight ``[K, N]`` in panels of 64 columns (see docs/architecture.md)."""
@@ -45,6 +49,9 @@ class Panels:
         self.shape = value.shape
         self.flat = aligned(panel_elements(*value.shape), value.dtype)
         self.write(value)
+
+    def __reduce__(self) -> Any:
+        return RowMajor, (self.read(),)
 
     def _pieces(self) -> list[tuple[Array, slice]]:
         rows, columns = self.shape
