@@ -63,7 +63,8 @@ Dtype dtype_of(nb::handle name) {
 
 Ref ref_of(nb::handle h) {
   nb::tuple t = nb::cast<nb::tuple>(h);
-  return {static_cast<Space>(nb::cast<int>(t[0])), nb::cast<int>(t[1]), nb::cast<int64_t>(t[2]), nb::cast<int64_t>(t[3])};
+  return {static_cast<Space>(nb::cast<int>(t[0])), nb::cast<int>(t[1]), nb::cast<int64_t>(t[2]),
+          nb::cast<int64_t>(t[3])};
 }
 
 // (dims, inputs, outputs, code, registers); operand = (buffer, dtype, register, value, strides, panel);
@@ -171,8 +172,9 @@ class PyProgram {
     const SlotSpec& spec = program_->slots()[slot];
     View v(array.ptr(), spec.writable, spec.strided);
     if (v.bytes() < spec.bytes)
-      throw nb::value_error(("slot " + std::to_string(slot) + " needs " + std::to_string(spec.bytes) + " bytes and got " +
-                             std::to_string(v.bytes())).c_str());
+      throw nb::value_error(("slot " + std::to_string(slot) + " needs " + std::to_string(spec.bytes) +
+                             " bytes and got " + std::to_string(v.bytes()))
+                                .c_str());
     return v;
   }
 
@@ -201,7 +203,8 @@ class PyProgram {
     }
   }
 
-  nb::object call(nb::sequence arrays, int workers, int64_t step_index, nb::object rows, int64_t first_row, int64_t n_rows) {
+  nb::object call(nb::sequence arrays, int workers, int64_t step_index, nb::object rows, int64_t first_row,
+                  int64_t n_rows) {
     std::vector<View> views;
     std::vector<void*> slots;
     resolve(arrays, views, slots);
@@ -227,7 +230,7 @@ class PyProgram {
 // Worker 0 asks Python for a pending Ctrl-C and, ten times a second, calls `tick(steps)`; true stops the run.
 struct Poll {
   bool signals;
-  PyObject* tick;   // or nullptr
+  PyObject* tick;  // or nullptr
   Control* control;
   std::chrono::steady_clock::time_point last;
 
@@ -246,9 +249,9 @@ struct Poll {
   }
 };
 
-nb::tuple run_epoch_py(PyProgram* full, PyProgram* tail, nb::sequence arrays, nb::object order, int64_t rows, int64_t batch,
-                       int64_t first_batch, int64_t last_batch, int64_t first_step, int workers, nb::sequence taps,
-                       nb::object step_seconds, Control* control, bool signals, nb::object tick) {
+nb::tuple run_epoch_py(PyProgram* full, PyProgram* tail, nb::sequence arrays, nb::object order, int64_t rows,
+                       int64_t batch, int64_t first_batch, int64_t last_batch, int64_t first_step, int workers,
+                       nb::sequence taps, nb::object step_seconds, Control* control, bool signals, nb::object tick) {
   PyProgram* any = full ? full : tail;
   if (!any) throw nb::value_error("no program");
   if (batch < 1 || rows < 0 || first_batch < 0) throw nb::value_error("rows, batch or first_batch out of range");
@@ -277,7 +280,7 @@ nb::tuple run_epoch_py(PyProgram* full, PyProgram* tail, nb::sequence arrays, nb
   }
   std::vector<View> tap_views;
   for (nb::handle h : taps) {
-    nb::tuple t = nb::cast<nb::tuple>(h);   // (ref, every, array)
+    nb::tuple t = nb::cast<nb::tuple>(h);  // (ref, every, array)
     const Ref r = ref_of(t[0]);
     Tap tap{r.space, r.slot, r.offset, r.bytes, nb::cast<int64_t>(t[1]), nullptr, 0};
     if (tap.every < 1 || tap.bytes < 1) throw nb::value_error("tap: every and bytes must be positive");
@@ -317,9 +320,9 @@ nb::tuple run_epoch_py(PyProgram* full, PyProgram* tail, nb::sequence arrays, nb
   return nb::make_tuple(out.steps, out.rows, out.stopped, fault_of(out.fault));
 }
 
-nb::object call_kernel(const std::string& name, nb::sequence bufs, std::vector<int64_t> dims, std::vector<double> scalars,
-                       int units, int workers, const std::string& isa, nb::object program, nb::object rows, int64_t n_rows,
-                       int64_t step_index) {
+nb::object call_kernel(const std::string& name, nb::sequence bufs, std::vector<int64_t> dims,
+                       std::vector<double> scalars, int units, int workers, const std::string& isa, nb::object program,
+                       nb::object rows, int64_t n_rows, int64_t step_index) {
   StepSpec s;
   s.kernel = find_kernel(name);
   if (s.kernel < 0) throw nb::value_error(("unknown kernel " + name).c_str());
@@ -351,8 +354,8 @@ nb::object call_kernel(const std::string& name, nb::sequence bufs, std::vector<i
   Outcome out;
   {
     nb::gil_scoped_release free;
-    out = run_once(p, addresses.data(), workers, step_index, order ? static_cast<const int64_t*>(order->data()) : nullptr, 0,
-                   n_rows);
+    out = run_once(p, addresses.data(), workers, step_index,
+                   order ? static_cast<const int64_t*>(order->data()) : nullptr, 0, n_rows);
   }
   return fault_of(out.fault);
 }
@@ -366,14 +369,15 @@ double fma_peak(const std::string& isa, int workers, double seconds) {
   } probe{isa_table(isa), seconds, {}};
   nb::gil_scoped_release free;
   const auto start = std::chrono::steady_clock::now();
-  team_run(workers > 0 ? workers : cpu::threads(),
-           [](void* context, int w, int) {
-             Probe& p = *static_cast<Probe*>(context);
-             const auto begin = std::chrono::steady_clock::now();
-             while (std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() < p.seconds)
-               p.flops[w] += p.table.fma_loop(20000);
-           },
-           &probe);
+  team_run(
+      workers > 0 ? workers : cpu::threads(),
+      [](void* context, int w, int) {
+        Probe& p = *static_cast<Probe*>(context);
+        const auto begin = std::chrono::steady_clock::now();
+        while (std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() < p.seconds)
+          p.flops[w] += p.table.fma_loop(20000);
+      },
+      &probe);
   const double span = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   double flops = 0;
   for (double f : probe.flops) flops += f;
@@ -387,46 +391,66 @@ NB_MODULE(_native, m) {
   using namespace rv;
   m.doc() = "The native core of ranvier: plans, kernels, the thread team.";
   m.def("isa", [] { return std::string(cpu::name(cpu::active())); }, "Instruction set in use.");
-  m.def("isas", [] {
-    std::vector<std::string> all;
-    for (cpu::Isa isa : cpu::usable()) all.emplace_back(cpu::name(isa));
-    return all;
-  }, "Instruction sets this machine can run, weakest first.");
+  m.def(
+      "isas",
+      [] {
+        std::vector<std::string> all;
+        for (cpu::Isa isa : cpu::usable()) all.emplace_back(cpu::name(isa));
+        return all;
+      },
+      "Instruction sets this machine can run, weakest first.");
   m.def("warning", [] { return cpu::warning(); }, "Why RANVIER_ISA was not followed; empty if it was.");
   m.def("threads", [] { return cpu::threads(); }, "Workers by default: affinity, cgroup quota, RANVIER_THREADS.");
   m.def("team_threads", [] { return team_threads(); }, "Threads started besides callers.");
   m.def("cpu_model", [] { return cpu::model(); }, "Name of the CPU.");
-  m.def("kernels", [] {
-    std::vector<std::string> all;
-    for (int i = 0; i < kKernels; ++i) all.emplace_back(kernel_name(i));
-    return all;
-  }, "Names of all kernels.");
-  m.def("elementwise_ops", [] {
-    nb::dict all;
-    for (int i = 0; i < kEwOps; ++i) {
-      const EwInfo& info = elementwise_info(i);
-      all[info.name] = nb::make_tuple(info.arity, info.kinds);
-    }
-    return all;
-  }, "Elementwise operations: name to (operands, type classes as in elementwise.def).");
-  m.def("takes", [](const std::string& op, const std::string& in, const std::string& out) {
-    const int o = find_elementwise(op), i = find_dtype(in), r = find_dtype(out);
-    return o >= 0 && i >= 0 && r >= 0 && isa_table("").elementwise(o, static_cast<Dtype>(i), static_cast<Dtype>(r)) != nullptr;
-  }, "op"_a, "dtype"_a, "out"_a, "Whether an elementwise operation takes these types.");
-  m.def("dtypes", [] {
-    std::vector<std::string> all;
-    for (int i = 0; i < kDtypes; ++i) all.emplace_back(dtype_name(static_cast<Dtype>(i)));
-    return all;
-  }, "Names of the element types.");
+  m.def(
+      "kernels",
+      [] {
+        std::vector<std::string> all;
+        for (int i = 0; i < kKernels; ++i) all.emplace_back(kernel_name(i));
+        return all;
+      },
+      "Names of all kernels.");
+  m.def(
+      "elementwise_ops",
+      [] {
+        nb::dict all;
+        for (int i = 0; i < kEwOps; ++i) {
+          const EwInfo& info = elementwise_info(i);
+          all[info.name] = nb::make_tuple(info.arity, info.kinds);
+        }
+        return all;
+      },
+      "Elementwise operations: name to (operands, type classes as in elementwise.def).");
+  m.def(
+      "takes",
+      [](const std::string& op, const std::string& in, const std::string& out) {
+        const int o = find_elementwise(op), i = find_dtype(in), r = find_dtype(out);
+        return o >= 0 && i >= 0 && r >= 0 &&
+               isa_table("").elementwise(o, static_cast<Dtype>(i), static_cast<Dtype>(r)) != nullptr;
+      },
+      "op"_a, "dtype"_a, "out"_a, "Whether an elementwise operation takes these types.");
+  m.def(
+      "dtypes",
+      [] {
+        std::vector<std::string> all;
+        for (int i = 0; i < kDtypes; ++i) all.emplace_back(dtype_name(static_cast<Dtype>(i)));
+        return all;
+      },
+      "Names of the element types.");
   m.def("fma_peak", &fma_peak, "isa"_a = "", "workers"_a = 0, "seconds"_a = 0.05,
         "Measured floating-point peak in FLOP/s of all workers together.");
-  m.def("shuffle", [](uint64_t seed, uint64_t epoch, nb::object out) {
-    View v(out.ptr(), true, false);
-    int64_t* to = static_cast<int64_t*>(v.data());
-    const int64_t n = v.bytes() / 8;
-    nb::gil_scoped_release free;
-    shuffle_order(seed, epoch, n, to);
-  }, "seed"_a, "epoch"_a, "out"_a, "Fills an int64 array with the row order of an epoch: a function of (seed, epoch, length).");
+  m.def(
+      "shuffle",
+      [](uint64_t seed, uint64_t epoch, nb::object out) {
+        View v(out.ptr(), true, false);
+        int64_t* to = static_cast<int64_t*>(v.data());
+        const int64_t n = v.bytes() / 8;
+        nb::gil_scoped_release free;
+        shuffle_order(seed, epoch, n, to);
+      },
+      "seed"_a, "epoch"_a, "out"_a,
+      "Fills an int64 array with the row order of an epoch: a function of (seed, epoch, length).");
   m.def("call_kernel", &call_kernel, "name"_a, "bufs"_a, "dims"_a = std::vector<int64_t>{},
         "scalars"_a = std::vector<double>{}, "units"_a = 1, "workers"_a = 1, "isa"_a = "", "program"_a = nb::none(),
         "rows"_a = nb::none(), "n_rows"_a = 0, "step_index"_a = 0,
@@ -434,7 +458,9 @@ NB_MODULE(_native, m) {
 
   nb::class_<Control>(m, "Control", "Watches and stops a run from another thread.")
       .def(nb::init<>())
-      .def("abort", [](Control& c) { __atomic_store_n(&c.abort, 1, __ATOMIC_RELAXED); }, "Stop at the next step boundary.")
+      .def(
+          "abort", [](Control& c) { __atomic_store_n(&c.abort, 1, __ATOMIC_RELAXED); },
+          "Stop at the next step boundary.")
       .def_prop_ro("steps", [](const Control& c) { return __atomic_load_n(&c.steps, __ATOMIC_RELAXED); })
       .def_prop_ro("rows", [](const Control& c) { return __atomic_load_n(&c.rows, __ATOMIC_RELAXED); });
 
@@ -443,14 +469,15 @@ NB_MODULE(_native, m) {
            "steps"_a, "programs"_a, "slots"_a, "loops"_a, "arena_bytes"_a, "constants"_a, "isa"_a = "")
       .def("bind", &PyProgram::bind, "slot"_a, "array"_a.none(), "Keeps an array bound to a slot; None unbinds.")
       .def("call", &PyProgram::call, "arrays"_a, "workers"_a = 0, "step_index"_a = 0, "rows"_a = nb::none(),
-           "first_row"_a = 0, "n_rows"_a = 0, "Runs the plan once; returns None or the fault (code, source, row, column, value).")
+           "first_row"_a = 0, "n_rows"_a = 0,
+           "Runs the plan once; returns None or the fault (code, source, row, column, value).")
       .def("__str__", [](PyProgram& p) { return p.program().text(); })
       .def_prop_ro("n_steps", [](PyProgram& p) { return p.program().steps().size(); })
       .def_prop_ro("arena_bytes", [](PyProgram& p) { return p.program().arena_bytes(); })
       .def_prop_ro("instances", [](PyProgram& p) { return p.program().instances_made(); });
 
-  m.def("run_epoch", &run_epoch_py, "full"_a.none(), "tail"_a.none(), "arrays"_a, "order"_a = nb::none(), "rows"_a,
-        "batch"_a, "first_batch"_a = 0, "last_batch"_a = -1, "first_step"_a = 0, "workers"_a = 0, "taps"_a = nb::make_tuple(),
+  m.def("run_epoch", &run_epoch_py, "full"_a.none(), "tail"_a.none(), "arrays"_a, "order"_a.none(), "rows"_a, "batch"_a,
+        "first_batch"_a = 0, "last_batch"_a = -1, "first_step"_a = 0, "workers"_a = 0, "taps"_a = nb::make_tuple(),
         "step_seconds"_a = nb::none(), "control"_a.none() = nb::none(), "signals"_a = false, "tick"_a = nb::none(),
         "Runs the batches of an epoch without coming back; returns (steps, rows, stopped, fault or None).");
 }

@@ -52,7 +52,8 @@ struct boolean {
   uint8_t v;
 };
 
-template <class T> constexpr bool is_float = std::is_floating_point_v<T>;
+template <class T>
+constexpr bool is_float = std::is_floating_point_v<T>;
 
 template <class To, class From>
 To convert(From x) {
@@ -61,16 +62,19 @@ To convert(From x) {
   else if constexpr (std::is_same_v<To, half>) return to_half(static_cast<double>(x));
   else if constexpr (std::is_same_v<To, boolean>) return {static_cast<uint8_t>(x != From(0))};
   else if constexpr (is_float<From> && std::is_same_v<To, uint64_t>)
-    return x >= From(0x1p63) && x < From(0x1p64) ? static_cast<uint64_t>(x)
+    return x >= From(0x1p63) && x < From(0x1p64)   ? static_cast<uint64_t>(x)
            : x > From(-0x1p63) && x < From(0x1p63) ? static_cast<uint64_t>(static_cast<int64_t>(x))
-                                                    : uint64_t{1} << 63;
+                                                   : uint64_t{1} << 63;
   else if constexpr (is_float<From> && !is_float<To>)
     return static_cast<To>(x >= From(-0x1p63) && x < From(0x1p63) ? static_cast<int64_t>(x)
-                                                                   : std::numeric_limits<int64_t>::min());
+                                                                  : std::numeric_limits<int64_t>::min());
   else return static_cast<To>(x);
 }
 
-template <class T> const T* at(uint8_t* const* reg, int r) { return reinterpret_cast<const T*>(reg[r]); }
+template <class T>
+const T* at(uint8_t* const* reg, int r) {
+  return reinterpret_cast<const T*>(reg[r]);
+}
 
 template <class T, class R, class F>
 void unary(const EwInstr& c, uint8_t* const* reg, int64_t n) {
@@ -120,7 +124,8 @@ double digamma(double x) {
   for (; x < 12; x += 1) shift -= 1 / x;
   const double s = 1 / (x * x);
   return shift + std::log(x) - 0.5 / x -
-         s * (1.0 / 12 - s * (1.0 / 120 - s * (1.0 / 252 - s * (1.0 / 240 - s * (1.0 / 132 - s * (691.0 / 32760 - s / 12))))));
+         s * (1.0 / 12 -
+              s * (1.0 / 120 - s * (1.0 / 252 - s * (1.0 / 240 - s * (1.0 / 132 - s * (691.0 / 32760 - s / 12))))));
 }
 // std::lgamma writes a global sign; the reentrant form does not.
 double log_gamma(double x) {
@@ -179,12 +184,23 @@ T int_pow(T a, T b) {
 }
 
 // Integer arithmetic wraps: it is done on unsigned numbers.
-template <class T> using wide = std::conditional_t<(sizeof(T) < 8), uint32_t, uint64_t>;
+template <class T>
+using wide = std::conditional_t<(sizeof(T) < 8), uint32_t, uint64_t>;
 
 #define UNARY(name, expr) \
-  struct name##_ { template <class T> static auto f(T x) { return expr; } };
-#define BINARY(name, expr) \
-  struct name##_ { template <class T> static auto f(T x, T y) { return expr; } };
+  struct name##_ {        \
+    template <class T>    \
+    static auto f(T x) {  \
+      return expr;        \
+    }                     \
+  };
+#define BINARY(name, expr)    \
+  struct name##_ {            \
+    template <class T>        \
+    static auto f(T x, T y) { \
+      return expr;            \
+    }                         \
+  };
 UNARY(copy, x)
 UNARY(neg, -x)
 UNARY(abs, std::fabs(x))
@@ -248,7 +264,7 @@ BINARY(ge, x >= y)
 BINARY(logical_and, x != T(0) && y != T(0))
 BINARY(logical_or, x != T(0) || y != T(0))
 BINARY(logical_xor, (x != T(0)) != (y != T(0)))
-BINARY(bitwise_and, static_cast<T>(x & y))
+BINARY(bitwise_and, static_cast<T>(x& y))
 BINARY(bitwise_or, static_cast<T>(x | y))
 BINARY(bitwise_xor, static_cast<T>(x ^ y))
 BINARY(int_add, static_cast<T>(static_cast<wide<T>>(x) + static_cast<wide<T>>(y)))
@@ -267,28 +283,35 @@ BINARY(shr, static_cast<uint64_t>(y) >= sizeof(T) * 8 ? static_cast<T>(x < 0 ? -
 template <class T>
 EwFn compares(int op) {
   switch (op) {
-#define C(name) case ew_##name: return binary<T, uint8_t, name##_>;
-    C(eq) C(ne) C(lt) C(le) C(gt) C(ge) C(logical_and) C(logical_or) C(logical_xor)
+#define C(name) \
+  case ew_##name: return binary<T, uint8_t, name##_>;
+  C(eq)
+  C(ne) C(lt) C(le) C(gt) C(ge) C(logical_and) C(logical_or) C(logical_xor)
 #undef C
-    case ew_logical_not: return unary<T, uint8_t, logical_not_>;
-    default: return nullptr;
+      case ew_logical_not:
+    return unary<T, uint8_t, logical_not_>;
+    default : return nullptr;
   }
 }
 
 template <class T>
 EwFn floats(int op) {
   switch (op) {
-#define U(name) case ew_##name: return unary<T, T, name##_>;
-    U(copy) U(neg) U(abs) U(sign) U(square) U(reciprocal) U(sqrt) U(rsqrt) U(exp) U(expm1) U(log) U(log1p) U(sin) U(cos)
-    U(tan) U(asin) U(acos) U(atan) U(sinh) U(cosh) U(asinh) U(acosh) U(atanh) U(tanh) U(sigmoid) U(erf) U(erfc) U(lgamma)
-    U(digamma) U(floor) U(ceil) U(round) U(trunc) U(relu)
+#define U(name) \
+  case ew_##name: return unary<T, T, name##_>;
+  U(copy)
+  U(neg) U(abs) U(sign) U(square) U(reciprocal) U(sqrt) U(rsqrt) U(exp) U(expm1) U(log) U(log1p) U(sin) U(cos) U(tan)
+      U(asin) U(acos) U(atan) U(sinh) U(cosh) U(asinh) U(acosh) U(atanh) U(tanh) U(sigmoid) U(erf) U(erfc) U(lgamma)
+          U(digamma) U(floor) U(ceil) U(round) U(trunc) U(relu)
 #undef U
-#define B(name) case ew_##name: return binary<T, T, name##_>;
-    B(add) B(sub) B(mul) B(div) B(floordiv) B(mod) B(pow) B(max) B(min) B(atan2)
+#define B(name) \
+  case ew_##name: return binary<T, T, name##_>;
+              B(add) B(sub) B(mul) B(div) B(floordiv) B(mod) B(pow) B(max) B(min) B(atan2)
 #undef B
-    case ew_where: return where<T>;
-    case ew_clip: return clip<T>;
-    default: return nullptr;
+                  case ew_where:
+    return where<T>;
+  case ew_clip: return clip<T>;
+    default : return nullptr;
   }
 }
 template <class T>
@@ -307,18 +330,23 @@ EwFn integers(int op) {
     case ew_copy: return unary<T, T, copy_>;
     case ew_relu: return unary<T, T, relu_>;
     case ew_bitwise_not: return unary<T, T, bitwise_not_>;
-#define U(name) case ew_##name: return unary<T, T, int_##name##_>;
-    U(neg) U(abs) U(sign) U(square)
+#define U(name) \
+  case ew_##name: return unary<T, T, int_##name##_>;
+    U(neg)
+    U(abs) U(sign) U(square)
 #undef U
-#define B(name) case ew_##name: return binary<T, T, int_##name##_>;
-    B(add) B(sub) B(mul) B(floordiv) B(mod) B(pow) B(max) B(min)
+#define B(name) \
+  case ew_##name: return binary<T, T, int_##name##_>;
+        B(add) B(sub) B(mul) B(floordiv) B(mod) B(pow) B(max) B(min)
 #undef B
-#define B(name) case ew_##name: return binary<T, T, name##_>;
-    B(bitwise_and) B(bitwise_or) B(bitwise_xor) B(shl) B(shr)
+#define B(name) \
+  case ew_##name: return binary<T, T, name##_>;
+            B(bitwise_and) B(bitwise_or) B(bitwise_xor) B(shl) B(shr)
 #undef B
-    case ew_where: return where<T>;
+                case ew_where:
+      return where<T>;
     case ew_clip: return clip<T>;
-    default: return nullptr;
+      default : return nullptr;
   }
 }
 
@@ -327,8 +355,10 @@ EwFn booleans(int op) {
   switch (op) {
     case ew_copy: return unary<uint8_t, uint8_t, copy_>;
     case ew_bitwise_not: return unary<uint8_t, uint8_t, byte_not_>;
-    case ew_max: case ew_bitwise_or: return binary<uint8_t, uint8_t, logical_or_>;
-    case ew_min: case ew_bitwise_and: return binary<uint8_t, uint8_t, logical_and_>;
+    case ew_max:
+    case ew_bitwise_or: return binary<uint8_t, uint8_t, logical_or_>;
+    case ew_min:
+    case ew_bitwise_and: return binary<uint8_t, uint8_t, logical_and_>;
     case ew_bitwise_xor: return binary<uint8_t, uint8_t, logical_xor_>;
     case ew_where: return where<uint8_t>;
     default: return compares<uint8_t>(op);
@@ -384,7 +414,8 @@ EwFn elementwise_plain(int op, Dtype in, Dtype out) {
     case Dtype::b8:
       if (op == ew_cast) return casts<boolean>(out);
       return out == Dtype::b8 ? booleans(op) : nullptr;
-    case Dtype::f16: return op == ew_cast ? casts<half>(out) : op == ew_copy && out == in ? unary<uint16_t, uint16_t, copy_> : nullptr;
+    case Dtype::f16:
+      return op == ew_cast ? casts<half>(out) : op == ew_copy && out == in ? unary<uint16_t, uint16_t, copy_> : nullptr;
     default: return nullptr;
   }
 }

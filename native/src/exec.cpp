@@ -192,8 +192,8 @@ void epoch_worker(void* context, int w, int n) {
     const Crew crew{&program.loops(), in.frames.data(), n};
     const Step* s = in.steps.data();
     const Step* e = s + in.steps.size();
-    const bool ok = run.step_seconds && whole ? run_timed(crew, s, e, f, w, n, run.step_seconds)
-                                              : run_steps(crew, s, e, f, w, n);
+    const bool ok =
+        run.step_seconds && whole ? run_timed(crew, s, e, f, w, n, run.step_seconds) : run_steps(crew, s, e, f, w, n);
     if (!ok) break;
     const int64_t done = b - job.first + 1;
     if (!run.taps.empty() && tap_due(job, done)) {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <memory>
 #include <limits>
+#include <memory>
 #include <numeric>
 #include <type_traits>
 
@@ -31,7 +31,8 @@ void with_type(Dtype d, F&& f) {
     case Dtype::f64: f(double{}); break;
     case Dtype::i32: f(int32_t{}); break;
     case Dtype::i64: f(int64_t{}); break;
-    case Dtype::u8: case Dtype::b8: f(uint8_t{}); break;
+    case Dtype::u8:
+    case Dtype::b8: f(uint8_t{}); break;
     case Dtype::i8: f(int8_t{}); break;
     case Dtype::i16: f(int16_t{}); break;
     case Dtype::u16: f(uint16_t{}); break;
@@ -270,7 +271,7 @@ void cumulate(const Step& s, Frame&, int w, int n) {
         }
       }
     };
-    using U = std::conditional_t<std::is_floating_point_v<T>, T, uint64_t>;   // integers wrap
+    using U = std::conditional_t<std::is_floating_point_v<T>, T, uint64_t>;  // integers wrap
     switch (s.dim[4]) {
       case 0: walk([](T a, T b) { return static_cast<T>(static_cast<U>(a) + static_cast<U>(b)); }, T(0)); break;
       case 1: walk([](T a, T b) { return static_cast<T>(static_cast<U>(a) * static_cast<U>(b)); }, T(1)); break;
@@ -309,7 +310,8 @@ void argsort(const Step& s, Frame&, int w, int n) {
       for (int64_t j = 0; j < keep; ++j) {
         const int64_t at = (o * keep + j) * inner + i;
         if (s.buf[1]) {
-          if (static_cast<Dtype>(s.dim[4]) == Dtype::i64) static_cast<int64_t*>(s.buf[1])[at] = order[static_cast<size_t>(j)];
+          if (static_cast<Dtype>(s.dim[4]) == Dtype::i64)
+            static_cast<int64_t*>(s.buf[1])[at] = order[static_cast<size_t>(j)];
           else static_cast<int32_t*>(s.buf[1])[at] = order[static_cast<size_t>(j)];
         }
         if (s.buf[2]) static_cast<T*>(s.buf[2])[at] = key(order[static_cast<size_t>(j)]);
@@ -342,7 +344,8 @@ void check_finite(const Step& s, Frame& f, int w, int n) {
     const auto* x = static_cast<const decltype(t)*>(s.buf[0]);
     for (int64_t i = p.first; i < p.last; ++i)
       if (!std::isfinite(x[i])) {
-        report(f, s.dim[2] ? static_cast<int32_t>(s.dim[2]) : 301, static_cast<int32_t>(s.dim[3]), f.step_index, i, x[i]);
+        report(f, s.dim[2] ? static_cast<int32_t>(s.dim[2]) : 301, static_cast<int32_t>(s.dim[3]), f.step_index, i,
+               x[i]);
         return;
       }
   };

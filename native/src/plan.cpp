@@ -11,7 +11,7 @@
 namespace rv {
 namespace {
 
-constexpr int64_t kPadding = 256;   // readable bytes after the arena's and the constants' end
+constexpr int64_t kPadding = 256;  // readable bytes after the arena's and the constants' end
 
 uint8_t* allocate(int64_t bytes) {
   const size_t size = static_cast<size_t>((bytes + kPadding + 63) / 64 * 64);
@@ -108,7 +108,9 @@ void collapse(ProgramSpec& p) {
   }
   for (int d = p.rank - 2; d >= 0; --d) {
     bool joins = true;
-    each([&](const EwOperand& o) { joins = joins && (o.buffer == -1 || o.stride[d] == o.stride[d + 1] * p.dim[d + 1]); });
+    each([&](const EwOperand& o) {
+      joins = joins && (o.buffer == -1 || o.stride[d] == o.stride[d + 1] * p.dim[d + 1]);
+    });
     if (!joins) continue;
     each([&](EwOperand& o) {
       o.stride[d] = o.stride[d + 1];
@@ -144,12 +146,14 @@ Program::Program(std::vector<StepSpec> steps, std::vector<ProgramSpec> programs,
     if (s.kernel < 0) {
       const LoopSpec& loop = loops_[static_cast<size_t>(s.loop)];
       const size_t end = i + 1 + static_cast<size_t>(loop.body);
-      if (loop.body < 0 || end > steps_.size() || (i < loop_end && end > loop_end)) refuse(i, s, "loop body out of range");
+      if (loop.body < 0 || end > steps_.size() || (i < loop_end && end > loop_end))
+        refuse(i, s, "loop body out of range");
       if (end > loop_end) loop_end = end;
       for (const LoopSpec::Move& m : loop.moves) {
         if (m.step < 0 || m.step >= loop.body) refuse(i, s, "moves a step outside the body");
         const StepSpec& t = steps_[i + 1 + static_cast<size_t>(m.step)];
-        if (m.buffer < 0 || m.buffer >= static_cast<int>(t.refs.size())) refuse(i, s, "moves a buffer that is not there");
+        if (m.buffer < 0 || m.buffer >= static_cast<int>(t.refs.size()))
+          refuse(i, s, "moves a buffer that is not there");
         // The last round must still lie inside.
         const Ref& r = t.refs[static_cast<size_t>(m.buffer)];
         const int64_t last = r.offset + (loop.count > 0 ? loop.count - 1 : 0) * m.bytes;
@@ -166,8 +170,7 @@ Program::Program(std::vector<StepSpec> steps, std::vector<ProgramSpec> programs,
     if (steps_[i].program >= 0) prepare(steps_[i], i);
     for (size_t b = 0; b < steps_[i].refs.size(); ++b) {
       const Ref& r = steps_[i].refs[b];
-      if (r.space == Space::external)
-        patches_.push_back({static_cast<int>(i), static_cast<int>(b), r.slot, r.offset});
+      if (r.space == Space::external) patches_.push_back({static_cast<int>(i), static_cast<int>(b), r.slot, r.offset});
     }
   }
   constants_ = allocate(constant_bytes_);
@@ -183,7 +186,8 @@ void Program::check(const StepSpec& s, size_t index) const {
   if (s.dims.size() > kMaxDims) refuse(index, s, "too many dims");
   if (s.scalars.size() > kMaxScalars) refuse(index, s, "too many scalars");
   if (s.program >= static_cast<int>(programs_.size())) refuse(index, s, "unknown program");
-  if (s.units < 0 || s.barrier < 0 || s.barrier > 2 || s.every < 0) refuse(index, s, "units, barrier or every out of range");
+  if (s.units < 0 || s.barrier < 0 || s.barrier > 2 || s.every < 0)
+    refuse(index, s, "units, barrier or every out of range");
   for (size_t i = 0; i < s.refs.size(); ++i) {
     const Ref& r = s.refs[i];
     int64_t size = 0;
@@ -198,8 +202,9 @@ void Program::check(const StepSpec& s, size_t index) const {
       case Space::none: continue;
     }
     if (r.offset < 0 || r.bytes < 0 || r.offset > size || r.bytes > size - r.offset)
-      refuse(index, s, "buffer " + std::to_string(i) + " at " + std::to_string(r.offset) + " + " +
-                           std::to_string(r.bytes) + " bytes leaves its space of " + std::to_string(size));
+      refuse(index, s,
+             "buffer " + std::to_string(i) + " at " + std::to_string(r.offset) + " + " + std::to_string(r.bytes) +
+                 " bytes leaves its space of " + std::to_string(size));
   }
 }
 
@@ -248,7 +253,8 @@ void Program::prepare(const StepSpec& s, size_t index) {
     if (c.op >= kEwOps) refuse(index, s, fits + "unknown operation");
     c.fn = isa_.elementwise(c.op, c.dtype, c.out);
     if (!c.fn)
-      refuse(index, s, fits + elementwise_info(c.op).name + " does not take " + dtype_name(c.dtype) + " to " + dtype_name(c.out));
+      refuse(index, s,
+             fits + elementwise_info(c.op).name + " does not take " + dtype_name(c.dtype) + " to " + dtype_name(c.out));
     reads_writes(c, reads, writes);
     for (int r : reads) {
       if (r >= p.n_reg) refuse(index, s, fits + "register out of range");
@@ -273,7 +279,8 @@ void Program::prepare(const StepSpec& s, size_t index) {
   };
   auto same_place = [&](const EwOperand& a, const EwOperand& b) {
     if (a.dtype != b.dtype || a.panel != b.panel) return false;
-    if (a.buffer >= 0 && s.refs[static_cast<size_t>(a.buffer)].offset != s.refs[static_cast<size_t>(b.buffer)].offset) return false;
+    if (a.buffer >= 0 && s.refs[static_cast<size_t>(a.buffer)].offset != s.refs[static_cast<size_t>(b.buffer)].offset)
+      return false;
     return a.panel || std::memcmp(a.stride, b.stride, sizeof(int64_t) * static_cast<size_t>(p.rank)) == 0;
   };
 
@@ -317,7 +324,9 @@ void Program::prepare(const StepSpec& s, size_t index) {
   }
   bool unlimited = true;
   for (int r = 0; r < p.n_reg; ++r)
-    if ((written[static_cast<size_t>(r)] >= 0 || read[static_cast<size_t>(r)] >= 0) && !in_memory[static_cast<size_t>(r)]) unlimited = false;
+    if ((written[static_cast<size_t>(r)] >= 0 || read[static_cast<size_t>(r)] >= 0) &&
+        !in_memory[static_cast<size_t>(r)])
+      unlimited = false;
   for (const EwOperand& o : p.out)
     if (!o.direct) unlimited = false;
   bool flat = p.rank == 1 && !panels && !host;
@@ -396,12 +405,19 @@ std::string Program::text() const {
   char line[256];
   for (size_t i = 0; i < steps_.size(); ++i) {
     const StepSpec& s = steps_[i];
-    std::snprintf(line, sizeof line, "%3zu %c %-18s", i, s.barrier == 2 ? '#' : s.barrier ? '|' : ' ', kernel_name(s.kernel));
+    std::snprintf(line, sizeof line, "%3zu %c %-18s", i,
+                  s.barrier == 2 ? '#'
+                  : s.barrier    ? '|'
+                                 : ' ',
+                  kernel_name(s.kernel));
     out += line;
     for (const Ref& r : s.refs) {
       if (r.space == Space::none) out += " -";
-      else if (r.space == Space::external) std::snprintf(line, sizeof line, " x%d+%lld", r.slot, static_cast<long long>(r.offset));
-      else std::snprintf(line, sizeof line, " %c%lld", r.space == Space::arena ? 'a' : 'c', static_cast<long long>(r.offset));
+      else if (r.space == Space::external)
+        std::snprintf(line, sizeof line, " x%d+%lld", r.slot, static_cast<long long>(r.offset));
+      else
+        std::snprintf(line, sizeof line, " %c%lld", r.space == Space::arena ? 'a' : 'c',
+                      static_cast<long long>(r.offset));
       if (r.space != Space::none) out += line;
     }
     out += " (";
@@ -424,7 +440,8 @@ std::string Program::text() const {
       for (size_t c = 0; c < p.code.size(); ++c) {
         const EwInstr& e = p.code[c];
         const int arity = elementwise_info(e.op).arity;
-        out += (c ? "; r" : "r") + std::to_string(e.dst) + "=" + elementwise_info(e.op).name + " r" + std::to_string(e.a);
+        out +=
+            (c ? "; r" : "r") + std::to_string(e.dst) + "=" + elementwise_info(e.op).name + " r" + std::to_string(e.a);
         if (arity > 1) out += " r" + std::to_string(e.b);
         if (arity == 3) out += " r" + std::to_string(e.c);
       }

@@ -16,9 +16,9 @@ enum class Space : int { arena, external, constant, none };
 
 struct Ref {
   Space space;
-  int slot;         // of an external buffer
-  int64_t offset;   // bytes
-  int64_t bytes;    // that the kernel may touch from there on
+  int slot;        // of an external buffer
+  int64_t offset;  // bytes
+  int64_t bytes;   // that the kernel may touch from there on
 };
 
 struct ProgramSpec {
@@ -31,14 +31,17 @@ struct ProgramSpec {
 
 // A loop (scan): the `body` steps after it run `count` times; after each round every listed address moves on.
 struct LoopSpec {
-  struct Move { int step, buffer; int64_t bytes; };   // step counted from the first of the body
+  struct Move {
+    int step, buffer;
+    int64_t bytes;
+  };  // step counted from the first of the body
   int body = 0;
   int64_t count = 0;
   std::vector<Move> moves;
 };
 
 struct StepSpec {
-  int kernel = -1;                // -1: loop
+  int kernel = -1;  // -1: loop
   std::vector<Ref> refs;
   std::vector<int64_t> dims;
   std::vector<double> scalars;
@@ -46,9 +49,9 @@ struct StepSpec {
 };
 
 struct SlotSpec {
-  int64_t bytes;                  // least size of what is bound
+  int64_t bytes;  // least size of what is bound
   bool writable;
-  bool strided;                   // rows of a data set with any strides: sizes are checked by whoever makes the gather step
+  bool strided;  // rows of a data set with any strides: sizes are checked by whoever makes the gather step
 };
 
 // An elementwise program made ready for one step: collapsed, hazards decided, instructions resolved.
@@ -62,7 +65,7 @@ struct Prepared {
 struct Instance {
   uint8_t* arena = nullptr;
   std::vector<Step> steps;
-  std::vector<Frame> frames;   // one per worker
+  std::vector<Frame> frames;  // one per worker
   ~Instance();
 };
 
@@ -93,7 +96,10 @@ class Program {
   void check(const StepSpec& s, size_t index) const;
   void prepare(const StepSpec& s, size_t index);
 
-  struct Patch { int step, buffer, slot; int64_t offset; };
+  struct Patch {
+    int step, buffer, slot;
+    int64_t offset;
+  };
   std::vector<StepSpec> steps_;
   std::vector<ProgramSpec> programs_;
   std::vector<SlotSpec> slots_;
@@ -103,8 +109,8 @@ class Program {
   int64_t constant_bytes_ = 0;
   const IsaTable& isa_;
   bool has_barrier_ = false;
-  std::vector<std::unique_ptr<Prepared>> prepared_;   // per step, or nullptr
-  std::deque<std::vector<uint8_t>> tiles_;            // immediates, kTile copies each, shared by equal values
+  std::vector<std::unique_ptr<Prepared>> prepared_;  // per step, or nullptr
+  std::deque<std::vector<uint8_t>> tiles_;           // immediates, kTile copies each, shared by equal values
   std::vector<Patch> patches_;
   std::mutex pool_lock_;
   std::vector<std::unique_ptr<Instance>> pool_;
@@ -115,38 +121,38 @@ class Program {
 
 // What a run tells and takes from other threads while it goes.
 struct Control {
-  int32_t abort = 0;              // set from any thread: stop at the next step boundary
-  int64_t steps = 0, rows = 0;    // done so far
+  int32_t abort = 0;            // set from any thread: stop at the next step boundary
+  int64_t steps = 0, rows = 0;  // done so far
 };
 
 struct Tap {
-  Space space;                    // arena or external
+  Space space;  // arena or external
   int slot;
   int64_t offset, bytes;
-  int64_t every;                  // after steps every, 2 every, …
+  int64_t every;  // after steps every, 2 every, …
   uint8_t* to;
-  int64_t room;                   // records that fit; later ones are dropped
+  int64_t room;  // records that fit; later ones are dropped
 };
 
 struct EpochRun {
-  Program* full = nullptr;        // for batches of `batch` rows
-  Program* tail = nullptr;        // for the last one, if shorter
-  void* const* slots = nullptr;   // shared by both programs
-  const int64_t* order = nullptr; // row numbers, or nullptr: as they lie
-  int64_t rows = 0, batch = 1;    // rows of the epoch, rows of a step
-  int64_t first_batch = 0, last_batch = -1;   // [first, last); -1: to the end
-  int64_t first_step = 0;         // step counter at first_batch
+  Program* full = nullptr;                   // for batches of `batch` rows
+  Program* tail = nullptr;                   // for the last one, if shorter
+  void* const* slots = nullptr;              // shared by both programs
+  const int64_t* order = nullptr;            // row numbers, or nullptr: as they lie
+  int64_t rows = 0, batch = 1;               // rows of the epoch, rows of a step
+  int64_t first_batch = 0, last_batch = -1;  // [first, last); -1: to the end
+  int64_t first_step = 0;                    // step counter at first_batch
   int workers = 1;
   std::vector<Tap> taps;
-  double* step_seconds = nullptr; // per plan step of `full`, summed; nullptr: not timed
+  double* step_seconds = nullptr;  // per plan step of `full`, summed; nullptr: not timed
   Control* control = nullptr;
   bool (*poll)(void*) = nullptr;  // called by worker 0 about every 30 ms; true: stop
   void* poll_context = nullptr;
 };
 
 struct Outcome {
-  int64_t steps = 0, rows = 0;    // completed
-  bool stopped = false;           // by abort or poll
+  int64_t steps = 0, rows = 0;  // completed
+  bool stopped = false;         // by abort or poll
   Frame::Fault fault{};
 };
 

@@ -13,7 +13,8 @@ void with_type(Dtype d, F&& f) {
     case Dtype::f64: f(double{}); break;
     case Dtype::i32: f(int32_t{}); break;
     case Dtype::i64: f(int64_t{}); break;
-    case Dtype::u8: case Dtype::b8: f(uint8_t{}); break;
+    case Dtype::u8:
+    case Dtype::b8: f(uint8_t{}); break;
     case Dtype::i8: f(int8_t{}); break;
     case Dtype::i16: f(int16_t{}); break;
     case Dtype::u16: f(uint16_t{}); break;
@@ -44,7 +45,8 @@ void run(const Step& s, int w, int workers) {
       To& to = out[o * inner + c];
       const bool join = s.dim[6] != 0;
       switch (op) {
-        case 0: case 1: {
+        case 0:
+        case 1: {
           // Four running sums: the order is fixed, and a long row does not wait for one addition after the other.
           Sum<To> t[4] = {};
           for (int64_t i = 0; i < n; ++i) t[i & 3] += static_cast<Sum<To>>(p[i * inner]);
@@ -57,7 +59,8 @@ void run(const Step& s, int w, int workers) {
           }
           break;
         }
-        case 2: case 3: {
+        case 2:
+        case 3: {
           To best = join ? to : n > 0 ? static_cast<To>(p[0]) : To{};
           for (int64_t i = 0; i < n; ++i) {
             const To y = static_cast<To>(p[i * inner]);

@@ -23,16 +23,17 @@ enum EwOp : uint16_t {
 
 struct EwInfo {
   const char* name;
-  int arity;          // operands a, b, c
-  const char* kinds;  // dtype classes: f floats, i integers, b bool; letter c: result is bool; t: result dtype is free (cast)
+  int arity;  // operands a, b, c
+  const char*
+      kinds;  // dtype classes: f floats, i integers, b bool; letter c: result is bool; t: result dtype is free (cast)
 };
 
 struct IsaTable {
   const char* name;
-  int width;                                        // floats per vector
-  const KernelFn* kernels;                          // kKernels of them
-  EwFn (*elementwise)(int op, Dtype in, Dtype out); // nullptr where the op does not take the type
-  double (*fma_loop)(int64_t rounds);               // flops done, for measuring the machine's peak
+  int width;                                         // floats per vector
+  const KernelFn* kernels;                           // kKernels of them
+  EwFn (*elementwise)(int op, Dtype in, Dtype out);  // nullptr where the op does not take the type
+  double (*fma_loop)(int64_t rounds);                // flops done, for measuring the machine's peak
 };
 
 // The table of one usable instruction set.
@@ -41,7 +42,7 @@ const IsaTable& isa_table(cpu::Isa isa);
 const IsaTable& isa_table(std::string_view name);
 
 const char* kernel_name(int id);
-int find_kernel(std::string_view name);   // -1: none
+int find_kernel(std::string_view name);  // -1: none
 const EwInfo& elementwise_info(int op);
 int find_elementwise(std::string_view name);
 
@@ -51,9 +52,17 @@ int find_dtype(std::string_view name);
 // Elementwise instructions for the types that have no vector code: plain loops, shared by all instruction sets.
 EwFn elementwise_plain(int op, Dtype in, Dtype out);
 
-namespace base { extern const IsaTable table; }
-namespace avx2 { extern const IsaTable table; }
-namespace avx512 { extern const IsaTable table; }
-namespace neon { extern const IsaTable table; }
+namespace base {
+extern const IsaTable table;
+}
+namespace avx2 {
+extern const IsaTable table;
+}
+namespace avx512 {
+extern const IsaTable table;
+}
+namespace neon {
+extern const IsaTable table;
+}
 
 }  // namespace rv

@@ -12,7 +12,7 @@ void shuffle_order(uint64_t seed, uint64_t epoch, int64_t n, int64_t* to) {
     uint32_t row;
   };
   if (n > int64_t{0xffffffff}) {
-    for (int64_t i = 0; i < n; ++i) to[i] = i;   // beyond four billion rows: as they lie
+    for (int64_t i = 0; i < n; ++i) to[i] = i;  // beyond four billion rows: as they lie
     return;
   }
   const uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);

@@ -26,11 +26,11 @@ using EwFn = void (*)(const EwInstr&, uint8_t* const* reg, int64_t n);
 
 // One instruction of an elementwise program: dst = op(a, b, c). Registers are typed tiles of up to kTile elements.
 struct EwInstr {
-  uint16_t op;                    // EwOp (elementwise.def)
-  Dtype dtype;                    // of the operands
-  Dtype out;                      // of the result (differs for cast, compare)
+  uint16_t op;  // EwOp (elementwise.def)
+  Dtype dtype;  // of the operands
+  Dtype out;    // of the result (differs for cast, compare)
   uint16_t dst, a, b, c;
-  EwFn fn;                        // resolved for the plan's instruction set
+  EwFn fn;  // resolved for the plan's instruction set
 };
 
 // How an input reaches its register; set by prepare().
@@ -38,27 +38,27 @@ enum class EwMode : uint8_t { memory, immediate, splat, pointer };
 
 // An operand of a program: where element (i0, .., ir-1) of the iteration space lies. Strides are in elements; 0 = broadcast.
 struct EwOperand {
-  int16_t buffer;                 // index into Step::buf; -1 = an immediate (value); -2 = the accumulator tile of the host kernel
+  int16_t buffer;  // index into Step::buf; -1 = an immediate (value); -2 = the accumulator tile of the host kernel
   Dtype dtype;
-  uint16_t reg;                   // register it is loaded into (inputs) or stored from (outputs)
-  double value;                   // for immediates
+  uint16_t reg;  // register it is loaded into (inputs) or stored from (outputs)
+  double value;  // for immediates
   int64_t stride[kMaxRank];
-  uint8_t panel;                  // the buffer is a [dim0, dim1] weight in column panels: strides are ignored
-  EwMode mode;                    // inputs: how it is loaded
-  bool direct;                    // outputs: instructions may write memory itself
-  const uint8_t* tile;            // immediates: kTile copies of the value
+  uint8_t panel;        // the buffer is a [dim0, dim1] weight in column panels: strides are ignored
+  EwMode mode;          // inputs: how it is loaded
+  bool direct;          // outputs: instructions may write memory itself
+  const uint8_t* tile;  // immediates: kTile copies of the value
 };
 
 struct EwProgram {
-  int rank;                       // of the iteration space (2 for a matrix epilogue: row, column)
+  int rank;  // of the iteration space (2 for a matrix epilogue: row, column)
   int64_t dim[kMaxRank];
   int n_in, n_out, n_code, n_reg;
   const EwOperand* in;
   const EwOperand* out;
   const EwInstr* code;
-  int64_t reg_bytes;              // kTile elements of the widest type in use
-  bool unlimited;                 // no register lives in scratch: a contiguous block may be longer than kTile
-  bool flat;                      // rank 1, every operand dense or a scalar
+  int64_t reg_bytes;  // kTile elements of the widest type in use
+  bool unlimited;     // no register lives in scratch: a contiguous block may be longer than kTile
+  bool flat;          // rank 1, every operand dense or a scalar
 };
 
 struct Step;
@@ -66,15 +66,15 @@ struct Frame;
 using KernelFn = void (*)(const Step&, Frame&, int worker, int workers);
 
 struct Step {
-  KernelFn fn;                    // nullptr: a loop over the steps that follow (see plan.h)
-  const EwProgram* program;       // or nullptr
-  int32_t units;                  // work units the kernel divides among workers
-  uint8_t barrier;                // 1: wait for all workers before this step; 2: and stop here if a fault was reported
-  uint8_t single;                 // worker 0 runs it alone
-  uint16_t kernel;                // id, for traces and messages
-  int32_t every;                  // run only when (step_index + 1) % every == 0; 0 or 1: always
-  int32_t loop;                   // loops: index into the plan's loops
-  void* buf[kMaxBuffers];         // resolved addresses: arena, external slot or constant
+  KernelFn fn;               // nullptr: a loop over the steps that follow (see plan.h)
+  const EwProgram* program;  // or nullptr
+  int32_t units;             // work units the kernel divides among workers
+  uint8_t barrier;           // 1: wait for all workers before this step; 2: and stop here if a fault was reported
+  uint8_t single;            // worker 0 runs it alone
+  uint16_t kernel;           // id, for traces and messages
+  int32_t every;             // run only when (step_index + 1) % every == 0; 0 or 1: always
+  int32_t loop;              // loops: index into the plan's loops
+  void* buf[kMaxBuffers];    // resolved addresses: arena, external slot or constant
   int64_t dim[kMaxDims];
   double scalar[kMaxScalars];
 };
@@ -83,13 +83,18 @@ struct Step {
 struct Frame {
   uint8_t* scratch[kMaxWorkers];  // per worker, 64-byte aligned
   int64_t scratch_bytes;
-  int64_t step_index;             // updates done in this run; keys counters
-  const int64_t* rows;            // row indices of the current batch (gather), or nullptr: first_row, first_row + 1, …
+  int64_t step_index;   // updates done in this run; keys counters
+  const int64_t* rows;  // row indices of the current batch (gather), or nullptr: first_row, first_row + 1, …
   int64_t first_row, n_rows;
-  int64_t rows_left;              // rows of the run from this batch's first on: how far `rows` may be read (prefetch)
+  int64_t rows_left;  // rows of the run from this batch's first on: how far `rows` may be read (prefetch)
   // First fault wins by (code, source, row, column); the executor stops before the next step that writes state.
-  struct Fault { int32_t code; int32_t source; int64_t row, column; double value; } fault;
-  int32_t shown[2], guards;       // the executor's: the fault as shown to the other workers at guards, and their count
+  struct Fault {
+    int32_t code;
+    int32_t source;
+    int64_t row, column;
+    double value;
+  } fault;
+  int32_t shown[2], guards;  // the executor's: the fault as shown to the other workers at guards, and their count
 };
 
 // Reports bad data. Every worker has its own frame, and the smallest (code, source, row, column) of all is told in the

@@ -52,13 +52,13 @@ class FlushDenormals {
 #endif
 };
 
-constexpr int kQuick = 40;     // looks without a pause: most barriers are over by then
-constexpr int kSpins = 1500;   // pauses before giving the core away
-constexpr int kYields = 200;   // yields before an idle worker sleeps
+constexpr int kQuick = 40;    // looks without a pause: most barriers are over by then
+constexpr int kSpins = 1500;  // pauses before giving the core away
+constexpr int kYields = 200;  // yields before an idle worker sleeps
 
 struct Team {
-  std::mutex busy;                                 // held by the caller whose job runs
-  alignas(64) std::atomic<uint32_t> job{0};        // bumped to start a job; idle workers wait on it
+  std::mutex busy;                           // held by the caller whose job runs
+  alignas(64) std::atomic<uint32_t> job{0};  // bumped to start a job; idle workers wait on it
   alignas(64) std::atomic<uint32_t> asleep{0};
   alignas(64) std::atomic<uint32_t> done{0};
   // Barrier: how many each worker has reached, every count on its own cache line. One store and one transfer a pair; a
@@ -69,7 +69,7 @@ struct Team {
   TeamFn fn = nullptr;
   void* context = nullptr;
   int workers = 1;
-  int started = 0;                                 // threads besides the caller
+  int started = 0;  // threads besides the caller
 
   void sleep(uint32_t seen) {
 #if defined(__linux__)
@@ -105,9 +105,7 @@ struct Team {
         }
       }
       seen = now;
-      if (me < workers) {
-        fn(context, me, workers);
-      }
+      if (me < workers) { fn(context, me, workers); }
       done.fetch_add(1, std::memory_order_release);
     }
   }
@@ -117,9 +115,7 @@ struct Team {
     while (started < n) {
       try {
         std::thread(&Team::serve, this, started + 1, job.load()).detach();
-      } catch (const std::system_error&) {
-        break;
-      }
+      } catch (const std::system_error&) { break; }
       ++started;
     }
     return started < n ? started + 1 : n + 1;

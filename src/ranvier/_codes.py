@@ -73,6 +73,17 @@ CODES: dict[str, tuple[str, str]] = {
         "x, y and sample_weight must have the same number of rows, for row i of one "
         "belongs to row i of the others.",
     ),
+    "RV110": (
+        "a symbol has no value while a step is traced",
+        "Inside a layer, loss or train step the tensors are symbols: Python's `if`, "
+        "`float()` or `.numpy()` on them would need a value that does not exist yet. "
+        "Use `ops.where` or `ops.cond`, or `compile(run_eagerly=True)`.",
+    ),
+    "RV111": (
+        "an index outside its axis",
+        "A gather, an embedding or a label asked for a position that the axis does "
+        "not have. Checked before anything is written.",
+    ),
     # ----------------------------------------------------------------------------- data
     "RV201": (
         "inputs are not scaled",
@@ -123,6 +134,12 @@ CODES: dict[str, tuple[str, str]] = {
         "training got worse until it failed",
         "The command ended because training diverged; the last good model was kept.",
     ),
+    "RV303": (
+        "an operation has no gradient",
+        "The loss depends on a weight only through an operation whose derivative does "
+        "not exist or is zero everywhere, such as argmax or rounding. Use a smooth "
+        "stand-in, or `ops.stop_gradient` where no gradient is meant.",
+    ),
     # ------------------------------------------------------------------------ behaviour
     "RV401": (
         "a second fit continues the first",
@@ -146,6 +163,18 @@ CODES: dict[str, tuple[str, str]] = {
         "a callback runs between batches",
         "A callback with a per-batch hook makes the engine return to Python at every "
         "batch, which costs more than a small network's whole step.",
+    ),
+    "RV502": (
+        "an engine cannot run an operation",
+        "The chosen engine has no kernel for an operation of this model and nothing "
+        "is run on another engine behind your back. `RANVIER_ENGINE=reference` has "
+        "all operations, slowly.",
+    ),
+    "RV503": (
+        "a metric runs in Python",
+        "A metric or loss needs numbers while the step is traced, so it cannot run "
+        "inside the compiled step: it is called from Python on every batch, which is "
+        "slower. Written with `ranvier.ops` it runs at full speed.",
     ),
     # ---------------------------------------------------------------------------- files
     "RV601": (

@@ -1,14 +1,14 @@
 // Everything one instruction-set unit contains, and its table.
 #pragma once
-#include "simd.h"
-#include "math.h"
+#include "../moves.h"
 #include "elementwise.h"
 #include "gather.h"
 #include "gemm.h"
+#include "math.h"
 #include "random.h"
 #include "reduce.h"
+#include "simd.h"
 #include "softmax.h"
-#include "../moves.h"
 
 namespace rv::RV_ISA {
 

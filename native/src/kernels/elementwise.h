@@ -47,7 +47,8 @@ struct Ternary {
     float* d = reinterpret_cast<float*>(reg[c.dst]);
     int64_t i = 0;
     for (; i + W <= n; i += W) store(d + i, F::f(load(a + i), load(b + i), load(x + i)));
-    if (i < n) store_part(d + i, F::f(load_part(a + i, n - i), load_part(b + i, n - i), load_part(x + i, n - i)), n - i);
+    if (i < n)
+      store_part(d + i, F::f(load_part(a + i, n - i), load_part(b + i, n - i), load_part(x + i, n - i)), n - i);
   }
 };
 
@@ -85,8 +86,7 @@ struct Compare {
     const float* b = reinterpret_cast<const float*>(reg[c.b]);
     uint8_t* d = reg[c.dst];
     int64_t i = 0;
-    for (; i + W <= n; i += W)
-      store_mask(d + i, F::f(load(a + i), load(b + i)));
+    for (; i + W <= n; i += W) store_mask(d + i, F::f(load(a + i), load(b + i)));
     if (i < n) {
       const vi m = F::f(load_part(a + i, n - i), load_part(b + i, n - i)) & 1;
       alignas(64) int32_t t[W];
@@ -96,18 +96,24 @@ struct Compare {
   }
 };
 
-#define RV_UNARY(name, expr) \
-  struct F_##name { RV_INLINE vf f(vf x) { return expr; } };
-#define RV_BINARY(name, expr) \
-  struct F_##name { RV_INLINE vf f(vf x, vf y) { return expr; } };
-#define RV_COMPARE(name, expr) \
-  struct F_##name { RV_INLINE vi f(vf x, vf y) { return expr; } };
+#define RV_UNARY(name, expr)              \
+  struct F_##name {                       \
+    RV_INLINE vf f(vf x) { return expr; } \
+  };
+#define RV_BINARY(name, expr)                   \
+  struct F_##name {                             \
+    RV_INLINE vf f(vf x, vf y) { return expr; } \
+  };
+#define RV_COMPARE(name, expr)                  \
+  struct F_##name {                             \
+    RV_INLINE vi f(vf x, vf y) { return expr; } \
+  };
 
 RV_UNARY(copy, x)
 RV_UNARY(neg, -x)
 RV_UNARY(abs, vabs(x))
 RV_UNARY(sign, select(x != x, x, select(x > vf{}, splat(1.0f), select(x < vf{}, splat(-1.0f), x))))
-RV_UNARY(square, x * x)
+RV_UNARY(square, x* x)
 RV_UNARY(reciprocal, splat(1.0f) / x)
 RV_UNARY(sqrt, vsqrt(x))
 RV_UNARY(rsqrt, splat(1.0f) / vsqrt(x))
@@ -127,7 +133,7 @@ RV_UNARY(trunc, vtrunc(x))
 RV_UNARY(relu, select(x != x, x, fast_max(x, vf{})))
 RV_BINARY(add, x + y)
 RV_BINARY(sub, x - y)
-RV_BINARY(mul, x * y)
+RV_BINARY(mul, x* y)
 RV_BINARY(div, x / y)
 RV_BINARY(max, vmax(x, y))
 RV_BINARY(min, vmin(x, y))
@@ -137,7 +143,9 @@ RV_COMPARE(lt, x < y)
 RV_COMPARE(le, x <= y)
 RV_COMPARE(gt, x > y)
 RV_COMPARE(ge, x >= y)
-struct F_clip { RV_INLINE vf f(vf x, vf lo, vf hi) { return select(x != x, x, fast_min(fast_max(x, lo), hi)); } };
+struct F_clip {
+  RV_INLINE vf f(vf x, vf lo, vf hi) { return select(x != x, x, fast_min(fast_max(x, lo), hi)); }
+};
 #undef RV_UNARY
 #undef RV_BINARY
 #undef RV_COMPARE
@@ -148,9 +156,7 @@ static void where_f32(const EwInstr& c, uint8_t* const* reg, int64_t n) {
   const float* b = reinterpret_cast<const float*>(reg[c.c]);
   float* d = reinterpret_cast<float*>(reg[c.dst]);
   int64_t i = 0;
-  for (; i + W <= n; i += W) {
-    store(d + i, select(load_mask(m + i), load(a + i), load(b + i)));
-  }
+  for (; i + W <= n; i += W) { store(d + i, select(load_mask(m + i), load(a + i), load(b + i))); }
   for (; i < n; ++i) d[i] = m[i] ? a[i] : b[i];
 }
 
@@ -208,24 +214,30 @@ static EwFn elementwise_fn(int op, Dtype in, Dtype out) {
   }
   if (in == Dtype::f32 && out == Dtype::f32) {
     switch (op) {
-#define U(name) case ew_##name: return Unary<F_##name>::run;
-      U(copy) U(neg) U(abs) U(sign) U(square) U(reciprocal) U(sqrt) U(rsqrt) U(exp) U(expm1) U(log) U(log1p) U(sin) U(cos)
-      U(tanh) U(sigmoid) U(erf) U(floor) U(ceil) U(round) U(trunc) U(relu)
+#define U(name) \
+  case ew_##name: return Unary<F_##name>::run;
+    U(copy)
+    U(neg) U(abs) U(sign) U(square) U(reciprocal) U(sqrt) U(rsqrt) U(exp) U(expm1) U(log) U(log1p) U(sin) U(cos) U(tanh)
+        U(sigmoid) U(erf) U(floor) U(ceil) U(round) U(trunc) U(relu)
 #undef U
-#define B(name) case ew_##name: return Binary<F_##name>::run;
-      B(add) B(sub) B(mul) B(div) B(max) B(min)
+#define B(name) \
+  case ew_##name: return Binary<F_##name>::run;
+            B(add) B(sub) B(mul) B(div) B(max) B(min)
 #undef B
-      case ew_clip: return Ternary<F_clip>::run;
-      case ew_where: return where_f32;
-      default: break;
+                case ew_clip:
+      return Ternary<F_clip>::run;
+    case ew_where: return where_f32;
+      default : break;
     }
   }
   if (in == Dtype::f32 && out == Dtype::b8) {
     switch (op) {
-#define C(name) case ew_##name: return Compare<F_##name>::run;
-      C(eq) C(ne) C(lt) C(le) C(gt) C(ge)
+#define C(name) \
+  case ew_##name: return Compare<F_##name>::run;
+      C(eq)
+      C(ne) C(lt) C(le) C(gt) C(ge)
 #undef C
-      default: break;
+          default : break;
     }
   }
   return elementwise_plain(op, in, out);
@@ -254,7 +266,8 @@ RV_INLINE void move_strided(void* to, int64_t to_step, const void* from, int64_t
   const T* s = static_cast<const T*>(from);
   for (int64_t i = 0; i < n; ++i) d[i * to_step] = s[i * from_step];
 }
-RV_INLINE void copy_elements(uint8_t* to, int64_t to_step, const uint8_t* from, int64_t from_step, int64_t n, int size) {
+RV_INLINE void copy_elements(uint8_t* to, int64_t to_step, const uint8_t* from, int64_t from_step, int64_t n,
+                             int size) {
   if (to_step == 1 && from_step == 1) {
     std::memcpy(to, from, static_cast<size_t>(n * size));
     return;
@@ -269,12 +282,12 @@ RV_INLINE void copy_elements(uint8_t* to, int64_t to_step, const uint8_t* from, 
 
 // State of one run of a program on one worker.
 struct EwRun {
-  EwRun(const EwProgram& program, uint8_t* memory) : p(program), scratch(memory) {}   // the arrays stay unset: speed
+  EwRun(const EwProgram& program, uint8_t* memory) : p(program), scratch(memory) {}  // the arrays stay unset: speed
 
   const EwProgram& p;
   uint8_t* scratch;
   uint8_t* reg[kMaxRegs];
-  const uint8_t* in[kMaxOperands];   // address of element (0, 0) of the block, per input
+  const uint8_t* in[kMaxOperands];  // address of element (0, 0) of the block, per input
   uint8_t* out[kMaxOperands];
   int64_t in_row[kMaxOperands], in_col[kMaxOperands], out_row[kMaxOperands], out_col[kMaxOperands];
 
@@ -331,7 +344,7 @@ RV_INLINE void ew_block(EwRun& e, int64_t R, int64_t C) {
       else copy_elements(to + r * C * size, 1, from + r * rs * size, cs, C, size);
     }
   }
-  uint64_t late = 0;   // outputs that wait in a register
+  uint64_t late = 0;  // outputs that wait in a register
   for (int i = 0; i < p.n_out; ++i) {
     const EwOperand& o = p.out[i];
     if (o.direct && e.out_col[i] == 1 && (R == 1 || e.out_row[i] == C)) e.reg[o.reg] = e.out[i];

@@ -20,7 +20,7 @@ RV_INLINE int64_t first_non_finite(const float* x, int64_t n) {
   int64_t i = 0;
   for (; i + W <= n; i += W) {
     const vf v = load(x + i);
-    const vf d = v - v;   // NaN for both infinities and NaN
+    const vf d = v - v;  // NaN for both infinities and NaN
     bad |= d != d;
   }
   if (i < n) {
@@ -28,7 +28,8 @@ RV_INLINE int64_t first_non_finite(const float* x, int64_t n) {
     const vf d = v - v;
     bad |= d != d;
   }
-  if (!any_lane(bad)) [[likely]] return -1;
+  if (!any_lane(bad)) [[likely]]
+    return -1;
   for (i = 0; i < n; ++i)
     if (!(std::fabs(x[i]) <= __FLT_MAX__)) return i;
   return -1;
@@ -74,8 +75,8 @@ static __attribute__((noinline)) void check_row(const Step& s, Frame& f, int64_t
 }
 
 // A row with strides of its own: elements are collected in scratch, then converted together.
-static __attribute__((noinline)) void collect_row(const Step& s, Frame& f, int w, const EwInstr& convert, const uint8_t* from,
-                                                  uint8_t* to, int size, int to_size) {
+static __attribute__((noinline)) void collect_row(const Step& s, Frame& f, int w, const EwInstr& convert,
+                                                  const uint8_t* from, uint8_t* to, int size, int to_size) {
   const int rank = static_cast<int>(s.dim[5]);
   int64_t index[kMaxRank] = {};
   const int64_t inner = rank ? s.dim[11 + rank - 1] : 1, step = rank ? s.dim[17 + rank - 1] : 0;

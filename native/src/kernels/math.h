@@ -43,7 +43,7 @@ RV_INLINE vf reduce_ln2(vf x, vi& n) {
   n = to_int(k);
   return madd(k, splat(2.12194440e-4f), madd(k, splat(-0.693359375f), x));
 }
-RV_INLINE vf exp_poly(vf r) {   // (e^r - 1 - r) / r^2
+RV_INLINE vf exp_poly(vf r) {  // (e^r - 1 - r) / r^2
   vf p = splat(1.9875691500e-4f);
   p = madd(p, r, splat(1.3981999507e-3f));
   p = madd(p, r, splat(8.3334519073e-3f));
@@ -68,20 +68,20 @@ RV_INLINE vf vexpm1(vf x) {
   vi n;
   const vf r = reduce_ln2(c, n);
   vf p = exp_poly(r);
-  p = madd(p * r, r, r);                       // e^r - 1
+  p = madd(p * r, r, r);  // e^r - 1
   const vi h = n >> 1;
   const vf s = pow2(n - h), t = pow2(h);
-  vf y = madd(s, p, s - (splat(1.0f) / t)) * t;   // 2^n p + 2^n - 1; exact where n = 0
+  vf y = madd(s, p, s - (splat(1.0f) / t)) * t;  // 2^n p + 2^n - 1; exact where n = 0
   y = select(as_int(x) == splati(INT32_MIN), x, y);
   return select(x != x, x, y);
 }
 
 // ln x, 1 ulp: x = 2^n m with m in [sqrt(1/2), sqrt(2)).
 RV_INLINE vf log_core(vf x, vf& n) {
-  const vi bits = as_int(x);
-  const vi e = (bits - splati(0x3f3504f3)) >> 23;
+  const vu bits = reinterpret_cast<vu>(x);  // unsigned: what falls outside (x < 0) may wrap, it is replaced later
+  const vi e = reinterpret_cast<vi>(bits - 0x3f3504f3u) >> 23;
   n = to_float(e);
-  return as_float(bits - (e << 23)) - splat(1.0f);
+  return as_float(reinterpret_cast<vi>(bits - (reinterpret_cast<vu>(e) << 23))) - splat(1.0f);
 }
 RV_INLINE vf log_poly(vf f, vf n) {
   const vf z = f * f;
@@ -166,9 +166,11 @@ RV_INLINE vf verf(vf x) {
 // x - k pi/2 with |result| <= pi/4, for |x| below kHugeAngle. Without FMA the parts of pi/2 are short, so that k times
 // them is exact for a smaller range of k.
 #if defined(__FMA__) || defined(__aarch64__)
-constexpr float kHugeAngle = 3e4f, kHalfPi1 = 1.57079601287841797f, kHalfPi2 = 3.13916473e-7f, kHalfPi3 = 5.39030253e-15f;
+constexpr float kHugeAngle = 3e4f, kHalfPi1 = 1.57079601287841797f, kHalfPi2 = 3.13916473e-7f,
+                kHalfPi3 = 5.39030253e-15f;
 #else
-constexpr float kHugeAngle = 8e3f, kHalfPi1 = 1.5703125f, kHalfPi2 = 4.837512969970703125e-4f, kHalfPi3 = 7.54978995489188e-8f;
+constexpr float kHugeAngle = 8e3f, kHalfPi1 = 1.5703125f, kHalfPi2 = 4.837512969970703125e-4f,
+                kHalfPi3 = 7.54978995489188e-8f;
 #endif
 RV_INLINE vf reduce_pi2(vf x, vi& quadrant) {
   const vf k = vrint(x * splat(0.636619772f));
@@ -206,7 +208,8 @@ RV_INLINE vf vsin(vf x) {
   vf y = select((q & 1) == 0, sin_poly(r, z), cos_poly(z));
   y = as_float(as_int(y) ^ ((q & 2) << 30));
   const vi far = ~(vabs(x) < splat(kHugeAngle));
-  if (any_lane(far)) [[unlikely]] y = sin_far(x, y);
+  if (any_lane(far)) [[unlikely]]
+    y = sin_far(x, y);
   return select(x == vf{}, x, y);
 }
 RV_INLINE vf vcos(vf x) {
@@ -215,7 +218,8 @@ RV_INLINE vf vcos(vf x) {
   vf y = select((q & 1) == 0, cos_poly(z), sin_poly(r, z));
   y = as_float(as_int(y) ^ (((q + 1) & 2) << 30));
   const vi far = ~(vabs(x) < splat(kHugeAngle));
-  if (any_lane(far)) [[unlikely]] y = cos_far(x, y);
+  if (any_lane(far)) [[unlikely]]
+    y = cos_far(x, y);
   return y;
 }
 

@@ -11,7 +11,7 @@
 namespace rv::RV_ISA {
 
 static void random_bits(const Step& s, Frame& f, int w, int n) {
-  constexpr int kBlocks = 16;   // counters side by side: the loops over b become vector code
+  constexpr int kBlocks = 16;  // counters side by side: the loops over b become vector code
   int64_t u, v;
   share(s.units, w, n, u, v);
   if (u >= v) return;

@@ -98,7 +98,8 @@ struct Row {
     alignas(64) float t[kLanes];
 #pragma GCC unroll 4
     for (int i = 0; i < kParts; ++i)
-      store_aligned(t + i * W, Op::join(Op::join(lane[i], lane[kParts + i]), Op::join(lane[2 * kParts + i], lane[3 * kParts + i])));
+      store_aligned(t + i * W, Op::join(Op::join(lane[i], lane[kParts + i]),
+                                        Op::join(lane[2 * kParts + i], lane[3 * kParts + i])));
     return join_lanes<Op>(t);
   }
 };
@@ -149,14 +150,16 @@ RV_INLINE void columns_step(const float* x, int64_t ld, int64_t rows, float* sta
       for (int r = 0; r < 4; ++r)
 #pragma GCC unroll 4
         for (int v = 0; v < V; ++v)
-          if (columns > v * W) acc[r][v] = Op::join(acc[r][v], load_or_none<Op>(x + (i + r) * ld + v * W, columns - v * W));
+          if (columns > v * W)
+            acc[r][v] = Op::join(acc[r][v], load_or_none<Op>(x + (i + r) * ld + v * W, columns - v * W));
     }
 #pragma GCC unroll 3
     for (int r = 0; r < 3; ++r)
       if (i + r < rows) {
 #pragma GCC unroll 4
         for (int v = 0; v < V; ++v)
-          if (columns > v * W) acc[r][v] = Op::join(acc[r][v], load_or_none<Op>(x + (i + r) * ld + v * W, columns - v * W));
+          if (columns > v * W)
+            acc[r][v] = Op::join(acc[r][v], load_or_none<Op>(x + (i + r) * ld + v * W, columns - v * W));
       }
   }
 #pragma GCC unroll 4
@@ -183,7 +186,8 @@ struct Columns {
   }
   inline __attribute__((always_inline)) void result(float* out) const {
     for (int64_t j = 0; j < columns; j += W) {
-      const vf v = Op::join(Op::join(load(state + j), load(state + 64 + j)), Op::join(load(state + 128 + j), load(state + 192 + j)));
+      const vf v = Op::join(Op::join(load(state + j), load(state + 64 + j)),
+                            Op::join(load(state + 128 + j), load(state + 192 + j)));
       if (columns - j >= W) store(out + j, v);
       else store_part(out + j, v, columns - j);
     }
@@ -253,9 +257,11 @@ static void reduce_f32(const Step& s, Frame& f, int w, int workers) {
 }
 
 static void reduce(const Step& s, Frame& f, int w, int n) {
-  if (static_cast<Dtype>(s.dim[3]) != Dtype::f32 || static_cast<Dtype>(s.dim[4]) != Dtype::f32) return reduce_types(s, f, w, n);
+  if (static_cast<Dtype>(s.dim[3]) != Dtype::f32 || static_cast<Dtype>(s.dim[4]) != Dtype::f32)
+    return reduce_types(s, f, w, n);
   switch (s.dim[5]) {
-    case 0: case 1: return reduce_f32<SumOf>(s, f, w, n);
+    case 0:
+    case 1: return reduce_f32<SumOf>(s, f, w, n);
     case 2: return reduce_f32<MaxOf>(s, f, w, n);
     case 3: return reduce_f32<MinOf>(s, f, w, n);
     case 4: return reduce_f32<ProductOf>(s, f, w, n);

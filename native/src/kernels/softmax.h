@@ -133,7 +133,7 @@ static void sparse_softmax_ce(const Step& s, Frame& f, int w, int n) {
   const float* x = static_cast<const float*>(s.buf[0]);
   float* loss = static_cast<float*>(s.buf[2]);
   float* probs = static_cast<float*>(s.buf[3]);
-  constexpr int64_t kGroup = 64;   // rows whose logarithms are taken together
+  constexpr int64_t kGroup = 64;  // rows whose logarithms are taken together
   alignas(64) float picked[kGroup], sums[kGroup];
   for (int64_t g = r.first; g < r.last; g += kGroup) {
     const int64_t rows = r.last - g < kGroup ? r.last - g : kGroup;

@@ -484,8 +484,9 @@ def slice_axis(x: Any, axis: int, start: Size, stop: Size, step: int = 1) -> Ten
     x = as_tensor(x)
     if start == 0 and stop == x.shape[axis] and step == 1:
         return x
-    starts, stops_, steps = [0] * x.ndim, list(x.shape), [1] * x.ndim
-    starts[axis], stops_[axis], steps[axis] = start, stop, step  # type: ignore[call-overload]
+    starts: list[Size] = [0] * x.ndim
+    stops_, steps = list(x.shape), [1] * x.ndim
+    starts[axis], stops_[axis], steps[axis] = start, stop, step
     return apply(
         _m.slice_, x, start=tuple(starts), stop=tuple(stops_), step=tuple(steps)
     )
@@ -542,7 +543,8 @@ def getitem(x: Any, key: Any) -> Tensor:
         keys.append(Ellipsis)
     at = next(i for i, k in enumerate(keys) if k is Ellipsis)
     keys[at : at + 1] = [slice(None)] * (x.ndim - used)
-    axis, shape, starts, stops_, steps = 0, [], [], [], []
+    axis, shape = 0, []
+    bounds: list[Any] = []
     gathers: list[tuple[int, Any]] = []
     flips: list[int] = []
     for k in keys:
@@ -556,20 +558,21 @@ def getitem(x: Any, key: Any) -> Tensor:
                 flips.append(axis)
                 step = -step
                 start, stop = size - 1 - start, size - 1 - stop
-            starts.append(start), stops_.append(stop), steps.append(step)
+            bounds.append((start, stop, step))
             shape.append(_m._length(start, stop, step))
         elif isinstance(k, (int, np.integer, Dim)):
             k = k + size if isinstance(k, (int, np.integer)) and k < 0 else k
             if isinstance(size, int) and isinstance(k, int) and not 0 <= k < size:
                 raise IndexError(f"index {k} is out of bounds for size {size}")
-            starts.append(k), stops_.append(k + 1), steps.append(1)
+            bounds.append((k, k + 1, 1))
         else:
-            starts.append(0), stops_.append(size), steps.append(1)
+            bounds.append((0, size, 1))
             gathers.append((len(shape), k))
             shape.append(size)
         axis += 1
     if flips:
         x = flip(x, flips)
+    starts, stops_, steps = ([b[i] for b in bounds] for i in range(3))
     if (
         tuple(starts) != (0,) * x.ndim
         or tuple(stops_) != tuple(x.shape)
@@ -716,7 +719,7 @@ def ones_like(x: Any, dtype: str | None = None) -> Tensor:
 def iota(size: Size, dtype: str = "int32") -> Tensor:
     """0, 1, …, size - 1."""
     if current_trace() is None:
-        return Tensor(value=np.arange(size, dtype=dtype))
+        return Tensor(value=np.arange(int(size), dtype=dtype))  # type: ignore[arg-type]
     return apply(_m.iota, size=size, dtype=dtype)
 
 

@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 
 from ranvier import _native
-from ranvier.engines.api import Batches, Fault, RunRecord, Shuffle, Tick
+from ranvier.engines.api import (
+    Batches,
+    Fault,
+    RunRecord,
+    Shuffle,
+    Tick,
+    Unsupported,
+)
 from ranvier.engines.native import rows as _rows  # noqa: F401  (fills the table)
 from ranvier.engines.native import storage
 from ranvier.engines.native.bundles import find, pool
@@ -31,6 +38,7 @@ from ranvier.engines.native.plan import (
     run_epoch,
     shuffle_order,
 )
+from ranvier.engines.native.plan import Fault as KernelFault
 from ranvier.engines.native.storage import Panels, adopt
 from ranvier.engines.native.values import PANEL, View, itemsize
 from ranvier.errors import ShapeError
@@ -110,7 +118,7 @@ class NativeExecutable:
             arrays + compiled.bound + results, compiled.workers, 0, None, 0, n
         )
         if fault is not None:
-            self._raise(fault)
+            self._raise(KernelFault(*fault))
         return dict(zip(compiled.outputs, results, strict=True))
 
     def _prepare_call(self, key: Any, arrays: Sequence[Array]) -> Compiled:
@@ -188,12 +196,12 @@ class NativeExecutable:
             record.collected[name] = rows[0] if len(rows) == 1 else np.concatenate(rows)
         return record
 
-    def _fault(self, fault: Any) -> Fault:
+    def _fault(self, fault: KernelFault) -> Fault:
         name = self.inputs[fault.source] if 0 <= fault.source < len(self.inputs) else ""
         code = FAULTS.get(fault.code, f"RV{fault.code}")
         return Fault(code, name, fault.row, fault.column, fault.value)
 
-    def _raise(self, fault: Any) -> None:
+    def _raise(self, fault: KernelFault) -> None:
         from ranvier.errors import DataError
 
         known = self._fault(fault)

@@ -60,7 +60,7 @@ ABSENT = Ref(NONE, 0, 0, 0)
 class Reg(NamedTuple):
     """A register of an elementwise program and the type it holds."""
 
-    index: int
+    index: int  # type: ignore[assignment]
     dtype: str
 
 
@@ -385,7 +385,7 @@ class PlanBuilder:
         return Plan(native)
 
 
-def _fault(record: tuple[int, int, int, int, float] | None) -> Fault | None:
+def _fault(record: Any) -> Fault | None:
     return None if record is None else Fault(*record)
 
 

@@ -58,7 +58,7 @@ def _ref(a: Array, b: Array, contract: Axes, batch: Axes) -> Array:
     right = bt.reshape(*shape_b, k, int(np.prod(free_b, dtype=int)))
     with np.errstate(all="ignore"):
         found = np.matmul(left, right)
-    return found.reshape(*shape_b, *free_a, *free_b).astype(a.dtype, copy=False)
+    return found.reshape((*shape_b, *free_a, *free_b)).astype(a.dtype, copy=False)
 
 
 def _grad(g: Any, y: Any, a: Any, b: Any, contract: Axes, batch: Axes) -> Sequence[Any]:

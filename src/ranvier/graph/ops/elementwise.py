@@ -38,7 +38,7 @@ def _libm(fn: Callable[[float], float]) -> Callable[[Array], Array]:
         try:
             return fn(x)
         except (OverflowError, ValueError):
-            return math.nan if math.isnan(x) or x <= 0 else math.inf
+            return math.inf  # a pole, or beyond the largest number
 
     each = np.frompyfunc(one, 1, 1)
     return lambda x: np.asarray(each(x)).astype(x.dtype)

@@ -68,7 +68,7 @@ def _scatter_infer(specs: Sequence[Spec], attrs: dict[str, Any]) -> Spec:
 
 def _scatter_ref(x: Array, indices: Array, updates: Array, axis: int) -> Array:
     out = x.copy()
-    key = (slice(None),) * axis + (_checked(indices, x.shape[axis]),)
+    key: Any = (slice(None),) * axis + (_checked(indices, x.shape[axis]),)
     np.add.at(out, key, updates)
     return out
 
@@ -100,7 +100,7 @@ def _along_infer(specs: Sequence[Spec], attrs: dict[str, Any]) -> Spec:
 
 def _put_ref(x: Array, indices: Array, updates: Array, axis: int) -> Array:
     out = x.copy()
-    grid = list(np.indices(indices.shape, sparse=True))
+    grid: list[Any] = list(np.indices(indices.shape, sparse=True))
     grid[axis] = indices
     np.add.at(out, tuple(grid), updates)
     return out
@@ -122,10 +122,19 @@ take_along_axis = op(
         case(((3, 5), -1, 1), ((2, 5), 0, 3, "int32"), axis=0),
     ],
 )
+
+
+def _add_along_infer(specs: Sequence[Spec], attrs: dict[str, Any]) -> Spec:
+    x, indices, updates = specs
+    if updates != Spec(_along_infer([x, indices], attrs).shape, x.dtype):
+        raise refuse("add_along_axis", "updates need the shape of the indices", specs)
+    return x
+
+
 add_along_axis = op(
     "add_along_axis",
     "gather",
-    lambda specs, attrs: specs[0],
+    _add_along_infer,
     _put_ref,
     lambda g, y, x, indices, updates, axis: (
         g,

@@ -10,7 +10,7 @@ import numpy as np
 from ranvier.graph.dims import Dim, product
 from ranvier.graph.ir import Spec
 from ranvier.graph.op import case, op, stops
-from ranvier.graph.ops._infer import refuse
+from ranvier.graph.ops._infer import normal_axes, refuse
 
 Array = np.ndarray[Any, Any]
 
@@ -157,6 +157,11 @@ slice_ = op(
 
 def _pad_infer(specs: Sequence[Spec], attrs: dict[str, Any]) -> Spec:
     (x,) = specs
+    widths = (*attrs["low"], *attrs["high"])
+    if len(attrs["low"]) != len(x.shape) or len(attrs["high"]) != len(x.shape):
+        raise refuse("pad", "needs two widths for every axis", specs)
+    if any(isinstance(w, int) and w < 0 for w in widths):
+        raise refuse("pad", f"a width is negative in {widths}", specs, "use a slice")
     shape = tuple(
         low + size + high
         for size, low, high in zip(x.shape, attrs["low"], attrs["high"], strict=True)
@@ -219,10 +224,17 @@ concat = op(
         case(((2, 3), -1, 1), ((2, 1), -1, 1), axis=1),
     ],
 )
+
+
+def _flip_infer(specs: Sequence[Spec], attrs: dict[str, Any]) -> Spec:
+    normal_axes("flip", attrs["axes"], len(specs[0].shape))
+    return specs[0]
+
+
 flip = op(
     "flip",
     "movement",
-    lambda specs, attrs: specs[0],
+    _flip_infer,
     lambda x, axes: np.flip(x, axes),
     lambda g, y, x, axes: (_f().flip(g, axes),),
     [case(((2, 3), -1, 1), axes=(0,)), case(((2, 3), -1, 1), axes=(0, 1))],

@@ -1,0 +1,29 @@
+"""Callbacks: what happens between epochs and, where asked for, between batches."""
+
+from __future__ import annotations
+
+from ranvier.callbacks.callback import Callback
+from ranvier.callbacks.callback_list import CallbackList
+from ranvier.callbacks.csv_logger import CSVLogger
+from ranvier.callbacks.early_stopping import EarlyStopping
+from ranvier.callbacks.history import History
+from ranvier.callbacks.lambda_callback import LambdaCallback
+from ranvier.callbacks.learning_rate_scheduler import LearningRateScheduler
+from ranvier.callbacks.model_checkpoint import ModelCheckpoint
+from ranvier.callbacks.progress import ProgbarLogger
+from ranvier.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
+from ranvier.callbacks.terminate_on_nan import TerminateOnNaN
+
+__all__ = [
+    "CSVLogger",
+    "Callback",
+    "CallbackList",
+    "EarlyStopping",
+    "History",
+    "LambdaCallback",
+    "LearningRateScheduler",
+    "ModelCheckpoint",
+    "ProgbarLogger",
+    "ReduceLROnPlateau",
+    "TerminateOnNaN",
+]
