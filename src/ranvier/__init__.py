@@ -1,0 +1,54 @@
+"""ranvier: deep learning that speaks Keras and trains on its own CPU engine.
+
+Names are Keras's: ``import ranvier as keras`` is enough for most programs. Everything is
+loaded when first used, so that importing the package takes next to no time.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_MODULES = frozenset(
+    """activations as_keras callbacks config constraints datasets engines errors graph
+    initializers layers losses metrics models ops optimizers random regularizers
+    utils""".split()
+)
+#: Public names, and the module that has each.
+_NAMES = {
+    "Input": "layers",
+    "InputSpec": "layers",
+    "Layer": "layers",
+    "Model": "models",
+    "Sequential": "models",
+    "Variable": "graph",
+    "Tensor": "graph",
+    "Loss": "losses",
+    "Metric": "metrics",
+    "Optimizer": "optimizers",
+    "Initializer": "initializers",
+    "Regularizer": "regularizers",
+    "RanvierError": "errors",
+    "RanvierWarning": "errors",
+    "gradients": "graph.passes.grad",
+    "value_and_grad": "models.model",
+    "stop_gradient": "ops",
+}
+
+__all__ = sorted([*_MODULES, *_NAMES, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"ranvier.{name}")
+    if name in _NAMES:
+        module = importlib.import_module(f"ranvier.{_NAMES[name]}")
+        value = globals()[name] = getattr(module, name)
+        return value
+    raise AttributeError(f"module 'ranvier' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

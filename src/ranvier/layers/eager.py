@@ -1,0 +1,150 @@
+"""Layers called on arrays: their graph is traced once for each kind of input and run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ranvier.engines.choice import compile_graph
+from ranvier.errors import ShapeError
+from ranvier.graph import Dim, Spec, Tensor, Variable, trace, tree
+from ranvier.graph.trace import constant_array
+from ranvier.layers import tracking
+from ranvier.layers.input_spec import KerasTensor
+
+_LIMIT = 64
+
+
+def array_of(value: Any) -> np.ndarray[Any, Any]:
+    """The array a layer is called on; float64 becomes float32, as everywhere."""
+    if isinstance(value, (Tensor, Variable)):
+        return value.numpy()
+    return constant_array(value)
+
+
+def _is_data(value: Any) -> bool:
+    return isinstance(value, (np.ndarray, Tensor, Variable, np.generic)) or (
+        hasattr(value, "__array__") and not isinstance(value, (bool, int, float))
+    )
+
+
+def call_eagerly(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Runs a layer on arrays through the engine; the graph is kept for next time."""
+    args = tuple(_prepared(a) for a in args)
+    kwargs = {k: _prepared(v) for k, v in kwargs.items()}
+    if any(isinstance(a, KerasTensor) for a in tree.flatten([args, kwargs])):
+        from ranvier.layers.base import _functional
+
+        raise _functional()
+    flat = tree.flatten([args, kwargs])
+    arrays = {i: array_of(v) for i, v in enumerate(flat) if _is_data(v)}
+    rows = {a.shape[0] for a in arrays.values() if a.ndim}
+    share = len(rows) == 1 and all(a.ndim for a in arrays.values())
+    specs = {
+        str(i): Spec(
+            ((Dim.symbol("batch"), *a.shape[1:]) if share else a.shape), str(a.dtype)
+        )
+        for i, a in arrays.items()
+    }
+    key = (
+        tuple(specs.items()),
+        tuple(v if not _is_data(v) else None for v in map(_hashable, flat)),
+        tracking.version() if layer.built else None,
+        repr(tree.map_leaves(lambda _: 0, [args, kwargs])),
+    )
+    found = layer._eager.get(key)
+    if found is None:
+        structure: list[Any] = []
+
+        def run(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            leaves = [inputs.get(str(i), v) for i, v in enumerate(flat)]
+            new_args, new_kwargs = tree.rebuild([args, kwargs], leaves)
+            outputs = layer(*new_args, **new_kwargs)
+            structure.append(outputs)
+            return {
+                str(i): o
+                for i, o in enumerate(tree.flatten(outputs))
+            }
+
+        graph = trace(run, specs)
+        if len(layer._eager) >= _LIMIT:
+            layer._eager.clear()
+        found = compile_graph(graph), structure[0]
+        key = (*key[:2], tracking.version(), key[3])
+        layer._eager[key] = found
+    executable, outputs = found
+    values = executable.call({str(i): a for i, a in arrays.items()})
+    layer._clear_losses()
+    leaves = [
+        Tensor(value=np.asarray(values[str(i)])) for i in range(len(tree.flatten(outputs)))
+    ]
+    return tree.rebuild(outputs, leaves)
+
+
+def _hashable(value: Any) -> Any:
+    if _is_data(value):
+        return value
+    try:
+        hash(value)
+    except TypeError:
+        return id(value)
+    return value
+
+
+def _prepared(value: Any) -> Any:
+    """Lists of numbers become arrays, as Keras's layers take them."""
+    if isinstance(value, (list, tuple)) and value and not any(
+        _is_data(v) for v in tree.flatten(value)
+    ):
+        leaves = tree.flatten(value)
+        if all(isinstance(v, (int, float, bool)) for v in leaves):
+            return constant_array(value)
+    return value
+
+
+def output_shape(layer: Any, input_shape: Any) -> Any:
+    """The output's shape for an input shape, by tracing the layer."""
+    symbols: dict[str, int] = {}
+
+    def is_shape(s: Any) -> bool:
+        return isinstance(s, (tuple, list)) and all(
+            x is None or isinstance(x, (int, np.integer)) for x in s
+        )
+
+    specs: dict[str, Spec] = {}
+
+    def place(shape: Any) -> Any:
+        if is_shape(shape):
+            name = str(len(specs))
+            sizes = tuple(
+                Dim.symbol("batch" if axis == 0 else f"free{axis}") if s is None else int(s)
+                for axis, s in enumerate(shape)
+            )
+            specs[name] = Spec(sizes, getattr(layer, "_input_dtype", None) or layer.compute_dtype)
+            return name
+        if isinstance(shape, Mapping):
+            return {k: place(v) for k, v in shape.items()}
+        if isinstance(shape, (list, tuple)):
+            return type(shape)(place(s) for s in shape)
+        raise ShapeError("RV100", f"this is no shape: {shape!r}", fix="(None, 784)")
+
+    structure = place(input_shape)
+    found: list[Any] = []
+
+    def run(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        found.append(layer(tree.map_leaves(lambda n: inputs[n], structure)))
+        return {}
+
+    trace(run, specs)
+    layer._clear_losses()
+    del symbols
+
+    def shape_of(value: Any) -> Any:
+        return tuple(None if isinstance(s, Dim) else s for s in value.shape)
+
+    outputs = found[0]
+    if hasattr(outputs, "shape"):
+        return shape_of(outputs)
+    return tree.map_leaves(shape_of, outputs)

@@ -1,0 +1,245 @@
+"""Layers that only change the shape, and the input layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ranvier import ops
+from ranvier._check import OneOf, check_parameters
+from ranvier.errors import ShapeError
+from ranvier.layers.base import Layer
+from ranvier.layers.input_spec import InputSpec, KerasTensor
+
+
+class InputLayer(Layer):
+    """Declares the input of a `Sequential`; passes it on unchanged.
+
+    Args:
+        shape: shape of one row.
+        batch_size: rows of a batch, when fixed.
+        dtype: dtype; float32 by default.
+        batch_shape: shape with the batch first, instead of `shape`.
+        name: a name.
+
+    Example:
+        >>> InputLayer((28, 28)).batch_shape
+        (None, 28, 28)
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int | None] | None = None,
+        batch_size: int | None = None,
+        dtype: str | None = None,
+        sparse: bool | None = None,
+        ragged: bool | None = None,
+        batch_shape: Sequence[int | None] | None = None,
+        input_tensor: Any = None,
+        optional: bool = False,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name=name)
+        if isinstance(input_tensor, KerasTensor):
+            batch_shape, dtype = input_tensor.shape, dtype or input_tensor.dtype
+        old = kwargs.pop("input_shape", None)
+        shape = old if shape is None else shape
+        if kwargs:
+            raise ShapeError(
+                "RV100", f"InputLayer has no argument {next(iter(kwargs))!r}"
+            )
+        if sparse or ragged:
+            raise ShapeError("RV100", "sparse and ragged inputs are not supported")
+        if batch_shape is None:
+            if shape is None:
+                raise ShapeError(
+                    "RV100",
+                    "an input needs its shape",
+                    fix="keras.Input(shape=(28, 28))",
+                )
+            shape = (shape,) if isinstance(shape, int) else tuple(shape)
+            batch_shape = (batch_size, *shape)
+        self.batch_shape = tuple(batch_shape)
+        for size in self.batch_shape:
+            if size is not None and (not isinstance(size, int) or size < 0):
+                raise ShapeError(
+                    "RV100",
+                    f"shape {tuple(self.batch_shape[1:])} is no shape of a row",
+                    fix="keras.Input(shape=(28, 28)); None where a size is free",
+                )
+        self._dtype = str(dtype or self.compute_dtype)
+        self._input_dtype = self._dtype
+        self.optional = optional
+        self.built = True
+
+    @property
+    def dtype(self) -> str:
+        """Dtype of the input."""
+        return self._dtype
+
+    def call(self, inputs: Any) -> Any:
+        """The input."""
+        return inputs
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            "batch_shape": self.batch_shape,
+            "dtype": self._dtype,
+            "sparse": False,
+            "ragged": False,
+            "name": self.name,
+            "optional": self.optional,
+        }
+
+
+def Input(
+    shape: Sequence[int | None] | None = None,
+    batch_size: int | None = None,
+    dtype: str | None = None,
+    sparse: bool | None = None,
+    batch_shape: Sequence[int | None] | None = None,
+    name: str | None = None,
+    tensor: Any = None,
+    optional: bool = False,
+    ragged: bool | None = None,
+) -> KerasTensor:
+    """Declares the shape of one row, as the first entry of a `Sequential`.
+
+    Example:
+        >>> from ranvier import Sequential, layers
+        >>> Sequential([Input((4,)), layers.Dense(3)]).count_params()
+        15
+    """
+    layer = InputLayer(
+        shape=shape,
+        batch_size=batch_size,
+        dtype=dtype,
+        sparse=sparse,
+        ragged=ragged,
+        batch_shape=batch_shape,
+        name=name,
+        input_tensor=tensor,
+        optional=optional,
+    )
+    made = KerasTensor(layer.batch_shape, layer.dtype, layer.name)
+    made._layer = layer  # type: ignore[attr-defined]
+    return made
+
+
+class Identity(Layer):
+    """Gives back its input.
+
+    Example:
+        >>> Identity()([[1.0]]).numpy()
+        array([[1.]], dtype=float32)
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        """The input."""
+        return inputs
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return super().get_config()
+
+
+class Flatten(Layer):
+    """``(rows, a, b, ...)`` becomes ``(rows, a * b * ...)``.
+
+    Args:
+        data_format: ``"channels_first"`` moves axis 1 to the end before, as Keras does.
+        **kwargs: see `Layer`.
+
+    Example:
+        >>> import numpy as np
+        >>> Flatten()(np.zeros((2, 28, 28))).shape
+        (2, 784)
+    """
+
+    _parameters = {  # noqa: RUF012
+        "data_format": OneOf("channels_last", "channels_first")
+    }
+
+    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
+        from ranvier import config
+
+        super().__init__(**kwargs)
+        self.data_format = data_format or config.image_data_format()
+        check_parameters("Flatten", self._parameters, {"data_format": self.data_format})
+        self.input_spec = InputSpec(min_ndim=1)
+
+    def call(self, inputs: Any) -> Any:
+        """The rows as vectors."""
+        shape = tuple(inputs.shape)
+        if len(shape) > 1 and self.data_format == "channels_first":
+            inputs = ops.transpose(inputs, (0, *range(2, len(shape)), 1))
+        width: Any = 1
+        for size in shape[1:]:
+            width = width * size
+        return ops.reshape(inputs, (shape[0], width))
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "data_format": self.data_format}
+
+
+class Reshape(Layer):
+    """Gives each row another shape; one size may be -1 and follows from the others.
+
+    Args:
+        target_shape: shape of a row.
+        **kwargs: see `Layer`.
+
+    Raises:
+        ShapeError: RV103 when the sizes do not multiply to the same number.
+
+    Example:
+        >>> import numpy as np
+        >>> Reshape((7, -1))(np.zeros((2, 28))).shape
+        (2, 7, 4)
+    """
+
+    def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        target = (target_shape,) if isinstance(target_shape, int) else target_shape
+        sizes = tuple(int(s) for s in target)
+        if sizes.count(-1) > 1 or any(s < -1 or s == 0 for s in sizes):
+            raise ShapeError(
+                "RV100",
+                f"Reshape: target_shape={sizes} is no shape",
+                details="sizes are at least 1; at most one is -1",
+                fix="Reshape((28, 28))",
+            )
+        self.target_shape = sizes
+
+    def build(self, input_shape: Any) -> None:
+        """Nothing to make; the shape is checked when the layer runs."""
+
+    def call(self, inputs: Any) -> Any:
+        """The rows in their new shape."""
+        shape = tuple(inputs.shape)
+        sizes: list[Any] = list(self.target_shape)
+        if all(isinstance(s, int) for s in shape[1:]):
+            have = math.prod(shape[1:])
+            need = math.prod(s for s in sizes if s != -1)
+            if (have != need) if -1 not in sizes else (have % need):
+                raise ShapeError(
+                    "RV103",
+                    f"Reshape: rows of shape {shape[1:]} do not fit into "
+                    f"{self.target_shape}",
+                    details=f"{have:,} values against {need:,}",
+                )
+            sizes = [have // need if s == -1 else s for s in sizes]
+        return ops.reshape(inputs, (shape[0], *sizes))
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "target_shape": self.target_shape}

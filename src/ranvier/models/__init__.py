@@ -1,0 +1,33 @@
+"""Models: `Model` to subclass, `Sequential`, saving and loading."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ranvier.models.model import Model
+from ranvier.models.sequential import Sequential
+
+
+def load_model(
+    filepath: Any,
+    custom_objects: Any = None,
+    compile: bool = True,
+    safe_mode: bool = True,
+) -> Any:
+    """Reads a model from a ``.keras`` file; runs no code from it.
+
+    Args:
+        filepath: the file.
+        custom_objects: the caller's own classes and functions by name.
+        compile: also restore optimizer, loss and metrics.
+        safe_mode: kept for Keras; loading is always safe.
+
+    Raises:
+        FileError: RV601 … for what is missing, damaged or not allowed.
+    """
+    from ranvier.models.saving import load_model as load
+
+    return load(filepath, custom_objects=custom_objects, compile=compile)
+
+
+__all__ = ["Model", "Sequential", "load_model"]

@@ -1,0 +1,446 @@
+"""The loops of `fit`, `evaluate` and `predict`, and the steps they run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ranvier import _seed
+from ranvier.callbacks import CallbackList
+from ranvier.callbacks.messages import say
+from ranvier.callbacks.terminate_on_nan import TerminateOnNaN
+from ranvier.data.arrays import Arrays, pack, structured, unpack
+from ranvier.data.split import class_weights, train_validation_split
+from ranvier.engines.api import Shuffle
+from ranvier.errors import Finding, ShapeError, warn
+from ranvier.graph import tree
+from ranvier.layers import tracking
+from ranvier.models.sources import (
+    ArraySource,
+    IterableSource,
+    call_step,
+    is_iterable_of_batches,
+)
+from ranvier.models.step import Step, reset_metric
+
+Source = ArraySource | IterableSource
+
+
+# ------------------------------------------------------------------------- steps
+
+
+def step_of(model: Any, kind: str, data: Arrays, engine: str | None = None) -> Step:
+    """The compiled step for data of this kind; traced once."""
+    engine = engine or model.engine
+    specs = model._input_specs(data)
+    key = (kind, engine, tuple(specs.items()), tracking.version())
+    step = None if model.run_eagerly else model._steps.get(key)
+    if step is None:
+        model._ensure_built(data)
+        if kind == "train" and model.optimizer is not None:
+            model.optimizer.build(model.trainable_variables)
+        step = Step(model, kind, data, engine)
+        # Building may have changed the structure: the key is that of the built model.
+        key = (*key[:3], tracking.version())
+        model._steps[key] = step
+    return step
+
+
+def reset_metrics(model: Any) -> None:
+    """Forget what the metrics have seen."""
+    for metric in model.metrics:
+        reset_metric(metric)
+
+
+# ----------------------------------------------------------------------- sources
+
+
+class _Slices:
+    """Arrays as an iterable of batches, for steps that are traced every time."""
+
+    def __init__(self, data: Arrays, size: int, shuffle: bool, seed: int) -> None:
+        self.data, self.size, self.shuffle, self.seed = data, size, shuffle, seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return -(-self.data.rows // self.size)
+
+    def __iter__(self) -> Iterator[Any]:
+        from ranvier.graph.ops.random import permutation
+
+        order = np.arange(self.data.rows)
+        if self.shuffle:
+            order = permutation(self.seed, self.epoch, self.data.rows)
+        self.epoch += 1
+        for start in range(0, self.data.rows, self.size):
+            rows = order[start : start + self.size]
+            yield pack(
+                *(
+                    None if part is None else tree.map_leaves(lambda a: a[rows], part)
+                    for part in (self.data.x, self.data.y, self.data.sample_weight)
+                )
+            )
+
+
+def source_of(
+    model: Any,
+    x: Any,
+    y: Any,
+    sample_weight: Any,
+    batch_size: int | None,
+    steps: int | None,
+    check: bool,
+    class_weight: Any = None,
+    shuffle: bool = False,
+) -> Source:
+    """Where batches come from.
+
+    Raises:
+        ShapeError: RV100 when targets come beside an iterable.
+    """
+    if is_iterable_of_batches(x):
+        if y is not None or sample_weight is not None:
+            raise ShapeError(
+                "RV100",
+                "y and sample_weight cannot be given beside an iterable of batches",
+                fix="let it yield (x, y) or (x, y, sample_weight)",
+            )
+        return IterableSource(x, steps, check, class_weight)
+    if class_weight is not None:
+        weights = class_weights(structured(y, "y"), class_weight)
+        if sample_weight is not None:
+            weights = weights * np.asarray(sample_weight, np.float32)
+        sample_weight = weights
+    data = Arrays(x, y, sample_weight)
+    if model.run_eagerly:
+        slices = _Slices(data, batch_size or 32, shuffle, shuffle_seed(model))
+        return IterableSource(slices, steps, check)
+    return ArraySource(data, batch_size, steps, check)
+
+
+def shuffle_seed(model: Any) -> int:
+    """The seed of the model's shuffles, drawn at the first."""
+    if model._shuffle_seed is None:
+        model.__dict__["_shuffle_seed"] = _seed.next_seed()
+    return model._shuffle_seed
+
+
+def _go(
+    model: Any,
+    kind: str,
+    source: Source,
+    engine: str | None,
+    hooks: CallbackList,
+    batched: bool,
+    stop: Any = None,
+) -> tuple[Step, list[Mapping[str, Any]]]:
+    """All batches of an epoch."""
+    step = step_of(model, kind, source.example(), engine)
+    rows = source.size if isinstance(source, ArraySource) else 0
+    progress = hooks.progress
+
+    def tick(done: int) -> bool:
+        assert progress is not None
+        progress.update(done, min(done * rows, source.rows or 0) or None)
+        return False
+
+    begin = end = None
+    if batched:
+        name = {"train": "train", "test": "test", "predict": "predict"}[kind]
+        on_begin = getattr(hooks, f"on_{name}_batch_begin")
+        on_end = getattr(hooks, f"on_{name}_batch_end")
+
+        def begin(batch: int) -> None:
+            on_begin(batch)
+
+        def end(batch: int) -> bool:
+            on_end(batch, logs=step.logs() if kind != "predict" else {})
+            return bool(kind == "train" and model.stop_training)
+
+    ticks = tick if progress is not None and progress.verbose == 1 else None
+    if isinstance(source, ArraySource):
+        done, found = source.run(step, ticks, begin, end)
+    else:
+        done, found = source.run(
+            lambda data: step_of(model, kind, data, engine), ticks, begin, end
+        )
+    if progress is not None:
+        progress.update(done, min(done * rows, source.rows or 0) or None)
+    if source.ran_out:
+        warn(
+            Finding(
+                "RV403",
+                "the data ran out before the number of steps asked for",
+                fix="a smaller steps_per_epoch, or an iterable that repeats",
+            )
+        )
+    return step, found
+
+
+# --------------------------------------------------------------------------- fit
+
+
+def fit(
+    model: Any,
+    *,
+    x: Any,
+    y: Any,
+    batch_size: int | None,
+    epochs: int,
+    verbose: Any,
+    callbacks: Any,
+    validation_split: float,
+    validation_data: Any,
+    shuffle: bool,
+    class_weight: Any,
+    sample_weight: Any,
+    initial_epoch: int,
+    steps_per_epoch: int | None,
+    validation_steps: int | None,
+    validation_batch_size: int | None,
+    validation_freq: Any,
+    engine: str | None,
+    allow_nan: bool,
+) -> Any:
+    """See `Model.fit`."""
+    verbose = 1 if verbose == "auto" else verbose
+    model.stop_training = False
+    check = not allow_nan and not _terminates_on_nan(callbacks)
+    if validation_split and validation_data is None:
+        if is_iterable_of_batches(x):
+            raise ShapeError(
+                "RV100",
+                "validation_split needs arrays",
+                fix="validation_data=another iterable",
+            )
+        parts = (
+            structured(x, "x"),
+            structured(y, "y"),
+            structured(sample_weight, "sample_weight"),
+        )
+        Arrays(*parts)  # lengths are told in the user's numbers, before the split
+        (x, y, sample_weight), validation_data = train_validation_split(
+            parts, validation_split
+        )
+    source = source_of(
+        model, x, y, sample_weight, batch_size, steps_per_epoch, check,
+        class_weight, bool(shuffle),
+    )  # fmt: skip
+    validation = None
+    if validation_data is not None:
+        if is_iterable_of_batches(validation_data):
+            vx, vy, vw = validation_data, None, None
+        else:
+            vx, vy, vw = unpack(tuple(validation_data))
+        validation = source_of(
+            model, vx, vy, vw, validation_batch_size or batch_size,
+            validation_steps, check,
+        )  # fmt: skip
+    hooks = CallbackList(
+        callbacks,
+        add_history=True,
+        add_progbar=bool(verbose),
+        model=model,
+        verbose=verbose,
+        epochs=epochs,
+        steps=source.steps,
+        rows=source.rows,
+    )
+    batched = hooks.needs_batch_hooks
+    if batched:
+        _tell_batch_hooks(hooks)
+    if model._epochs_done and verbose:
+        say(
+            f"RV401 continuing after {model._epochs_done} epochs: weights and optimizer "
+            "state are kept; model.reset() starts afresh"
+        )
+    hooks.on_train_begin()
+    logs: dict[str, Any] = {}
+    seed = shuffle_seed(model)
+    for epoch in range(initial_epoch, epochs):
+        reset_metrics(model)
+        hooks.on_epoch_begin(epoch)
+        source.begin(Shuffle(seed, model._epochs_done) if shuffle else None)
+        step, _ = _go(model, "train", source, engine, hooks, batched)
+        logs = step.logs()
+        if validation is not None and _due(epoch + 1, validation_freq):
+            found = _evaluate(model, validation, engine, hooks)
+            logs |= {f"val_{name}": value for name, value in found.items()}
+        model.__dict__["_epochs_done"] += 1
+        hooks.on_epoch_end(epoch, logs)
+        if model.stop_training or (source.ran_out and not source.limited):
+            break
+    if model.optimizer is not None and getattr(model.optimizer, "use_ema", False):
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+    hooks.on_train_end(logs)
+    return model.history
+
+
+def _due(epoch: int, freq: Any) -> bool:
+    return epoch % freq == 0 if isinstance(freq, int) else epoch in freq
+
+
+def _terminates_on_nan(callbacks: Any) -> bool:
+    given = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
+    if isinstance(callbacks, CallbackList):
+        given = callbacks.callbacks
+    return any(isinstance(c, TerminateOnNaN) for c in given)
+
+
+_told: set[str] = set()
+
+
+def _tell_batch_hooks(hooks: CallbackList) -> None:
+    names = sorted({type(c).__name__ for c in hooks.with_batch_hooks()})
+    names = [n for n in names if n not in _told and n != "TerminateOnNaN"]
+    if names:
+        _told.update(names)
+        warn(
+            Finding(
+                "RV501",
+                f"{', '.join(names)} acts on every batch: the engine returns to Python "
+                "after each",
+                fix="on_epoch_end costs nothing",
+            )
+        )
+
+
+# ---------------------------------------------------------------------- evaluate
+
+
+def _evaluate(
+    model: Any, source: Source, engine: str | None, hooks: CallbackList
+) -> dict[str, Any]:
+    reset_metrics(model)
+    hooks.on_test_begin()
+    source.begin(None)
+    step, _ = _go(model, "test", source, engine, hooks, hooks.needs_test_batch_hooks)
+    logs = step.logs()
+    hooks.on_test_end(logs)
+    return logs
+
+
+def evaluate(
+    model: Any,
+    x: Any,
+    y: Any,
+    batch_size: int | None,
+    verbose: Any,
+    sample_weight: Any,
+    steps: int | None,
+    callbacks: Any,
+    return_dict: bool,
+    engine: str | None = None,
+    allow_nan: bool = False,
+) -> Any:
+    """See `Model.evaluate`."""
+    verbose = 1 if verbose == "auto" else verbose
+    source = source_of(model, x, y, sample_weight, batch_size, steps, not allow_nan)
+    hooks = CallbackList(
+        callbacks,
+        add_progbar=bool(verbose),
+        model=model,
+        verbose=verbose,
+        epochs=1,
+        steps=source.steps,
+        rows=source.rows,
+    )
+    logs = _evaluate(model, source, engine, hooks)
+    return logs if return_dict else _as_list(model, logs)
+
+
+def _as_list(model: Any, logs: Mapping[str, Any]) -> Any:
+    """Loss first, then metrics in their order; alone, the loss is no list."""
+    names = [n for n in model.metrics_names if n in logs]
+    names += [n for n in logs if n not in names]
+    values = [logs[n] for n in names]
+    return values[0] if len(values) == 1 else values
+
+
+# ----------------------------------------------------------------------- predict
+
+
+def predict(
+    model: Any,
+    x: Any,
+    batch_size: int | None,
+    verbose: Any,
+    steps: int | None,
+    callbacks: Any,
+) -> Any:
+    """See `Model.predict`."""
+    if type(x) is np.ndarray and not verbose and callbacks is None and steps is None:
+        ready = model.__dict__.get("_ready")
+        if (
+            ready is not None
+            and ready[0] == tracking.version()
+            and ready[1] == x.shape[1:]
+            and x.dtype.kind in "fiu"
+            and 0 < len(x) <= (batch_size or 32)
+        ):
+            return ready[2]({"x": x})["y_pred"]
+    verbose = 1 if verbose == "auto" else verbose
+    source = source_of(model, x, None, None, batch_size, steps, False)
+    hooks = CallbackList(
+        callbacks,
+        add_progbar=bool(verbose),
+        model=model,
+        verbose=verbose,
+        epochs=1,
+        steps=source.steps,
+        rows=source.rows,
+    )
+    hooks.on_predict_begin()
+    source.begin(None)
+    step, found = _go(
+        model, "predict", source, None, hooks, hooks.needs_predict_batch_hooks
+    )
+    joined = {
+        name: found[0][name] if len(found) == 1 else np.concatenate([f[name] for f in found])
+        for name in step.collect
+    }
+    outputs = tree.map_leaves(lambda name: joined[name], step.outputs)
+    hooks.on_predict_end({"outputs": outputs})
+    if type(x) is np.ndarray and step.collect == ("y_pred",) and not model.run_eagerly:
+        if step.outputs == "y_pred":
+            ready = (tracking.version(), x.shape[1:], step.executable.call)
+            model.__dict__["_ready"] = ready
+    return outputs
+
+
+def predict_on_batch(model: Any, x: Any) -> Any:
+    """See `Model.predict_on_batch`."""
+    data = Arrays(x)
+    step = step_of(model, "predict", data)
+    found = call_step(step, data, False)
+    return tree.map_leaves(lambda name: found[name], step.outputs)
+
+
+# ---------------------------------------------------------------------- one batch
+
+
+def on_batch(
+    model: Any,
+    kind: str,
+    x: Any,
+    y: Any,
+    sample_weight: Any,
+    class_weight: Any,
+    return_dict: bool,
+) -> Any:
+    """See `Model.train_on_batch` and `Model.test_on_batch`."""
+    if class_weight is not None:
+        if sample_weight is not None:
+            raise ShapeError(
+                "RV100", "sample_weight and class_weight exclude each other here"
+            )
+        sample_weight = class_weights(structured(y, "y"), class_weight)
+    data = Arrays(x, y, sample_weight)
+    step = step_of(model, kind, data)
+    found = call_step(step, data, True)
+    if step.collect:
+        step.take_python(found)
+    logs = step.logs()
+    return logs if return_dict else _as_list(model, logs)

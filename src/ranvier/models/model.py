@@ -1,0 +1,624 @@
+"""Models: layers that can be compiled, trained, evaluated, asked and saved."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ranvier import ops, optimizers
+from ranvier.data.arrays import Arrays, input_dtype, unpack
+from ranvier.errors import ShapeError, unknown_name
+from ranvier.graph import Dim, Spec, Tensor, trace, tree
+from ranvier.graph.passes.grad import gradients
+from ranvier.graph.trace import outside, scope
+from ranvier.layers.base import Layer
+from ranvier.metrics.base import Metric
+from ranvier.metrics.reduction import Mean
+from ranvier.models import loops
+from ranvier.models.compiled import CompileLoss, CompileMetrics, sum_of
+from ranvier.models.step import BATCH, MetricLogs, Pending, spec_of
+
+
+class Model(Layer):
+    """Base class of models.
+
+    A subclass makes its layers in ``__init__`` and applies them in ``call``; it may
+    override ``train_step``, ``test_step``, ``predict_step``, ``compute_loss`` and
+    ``compute_metrics``, which are traced into the compiled step.
+
+    Args:
+        trainable: whether the weights are trained.
+        name: a name.
+
+    Example:
+        >>> import numpy as np
+        >>> import ranvier as keras
+        >>> class Line(keras.Model):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.dense = keras.layers.Dense(1)
+        ...     def call(self, x):
+        ...         return self.dense(x)
+        >>> model = Line()
+        >>> model.compile(optimizer="sgd", loss="mse")
+        >>> x = np.linspace(-1, 1, 64).reshape(-1, 1)
+        >>> history = model.fit(x, 3 * x + 1, epochs=60, verbose=0)
+        >>> round(float(model.predict([[2.0]], verbose=0)[0, 0]))
+        7
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if args or "inputs" in kwargs or "outputs" in kwargs:
+            raise ShapeError(
+                "RV100",
+                "Model(inputs, outputs) is the functional API, which is not supported",
+                fix="keras.Sequential([...]), or a subclass of keras.Model",
+            )
+        super().__init__(**kwargs)
+        self.optimizer: Any = None
+        self.history: Any = None
+        self.stop_training = False
+        self.compiled = False
+        self._compile_loss: CompileLoss | None = None
+        self._compile_metrics: CompileMetrics | None = None
+        self._compile_arguments: dict[str, Any] = {}
+        self._loss_tracker: Mean | None = None
+        self.__dict__.update(
+            _steps={}, _traced_batch=None, _built_shape=None, _epochs_done=0,
+            _shuffle_seed=None, engine=None, run_eagerly=False,
+        )  # fmt: skip
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """The computation, with layers and `ranvier.ops`; to be written by a subclass."""
+        raise ShapeError("RV106", f"{type(self).__name__} must define call()")
+
+    # ------------------------------------------------------------------- compiling
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: Any = "auto",
+        auto_scale_loss: bool = True,
+        engine: str | None = None,
+    ) -> None:
+        """Chooses optimizer, loss and metrics.
+
+        Args:
+            optimizer: a name or object.
+            loss: a name, object or function; a list or dict for several outputs.
+            loss_weights: a factor for each output's loss.
+            metrics: names, objects or functions; ``"accuracy"`` is the accuracy that
+                fits loss and output.
+            weighted_metrics: metrics that take sample weights.
+            run_eagerly: run each batch on the reference engine, traced anew, so that
+                Python in the step runs every time. Slow; for debugging.
+            steps_per_execution: kept for Keras; a whole epoch is one execution.
+            jit_compile: kept for Keras; every step is compiled.
+            auto_scale_loss: kept for Keras.
+            engine: ``"native"`` (default) or ``"reference"``.
+        """
+        given = {
+            "optimizer": optimizer,
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+            "run_eagerly": run_eagerly,
+            "steps_per_execution": steps_per_execution,
+            "jit_compile": jit_compile,
+        }
+        self.optimizer = optimizers.get(optimizer)
+        self._compile_loss = None if loss is None else CompileLoss(loss, loss_weights)
+        self._compile_metrics = (
+            CompileMetrics(metrics, weighted_metrics, loss)
+            if metrics or weighted_metrics
+            else None
+        )
+        self._loss_tracker = Mean(name="loss")
+        self.run_eagerly = bool(run_eagerly)
+        self.engine = "reference" if run_eagerly and engine is None else engine
+        self.stop_training = False
+        self.compiled = True
+        self._compile_arguments = given
+        self._forget_steps()
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """What `compile` was given, as plain data."""
+        if not self.compiled:
+            return None
+        from ranvier.models.registry import serialize_compile
+
+        return serialize_compile(self._compile_arguments, self.optimizer)
+
+    def compile_from_config(
+        self, config: Mapping[str, Any], custom_objects: Any = None
+    ) -> None:
+        """Compiles as `get_compile_config` told."""
+        from ranvier.models.registry import deserialize_compile
+
+        self.compile(**deserialize_compile(config, custom_objects))
+        if self.built and self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)
+
+    def _forget_steps(self) -> None:
+        self.__dict__["_steps"] = {}
+        self.__dict__["_eager"] = {}
+
+    def _require_compiled(self, what: str) -> None:
+        if not self.compiled:
+            raise ShapeError(
+                "RV106",
+                f"{what} needs model.compile(...) first",
+                fix="model.compile(optimizer='adam', loss='mse')",
+            )
+
+    def reset(self, seed: int | None = None) -> None:
+        """Starts afresh: new weights, a new optimizer state, no history.
+
+        Args:
+            seed: seed of the new weights; the running one by default.
+        """
+        from ranvier.models.reset import reinitialize
+
+        reinitialize(self, seed)
+
+    # ---------------------------------------------------------------------- the step
+
+    def train_step(self, data: Any) -> Any:
+        """One update: forward, loss, gradients, optimizer, metrics. May be overridden.
+
+        Args:
+            data: ``x``, ``(x, y)`` or ``(x, y, sample_weight)``, as symbols.
+
+        Returns:
+            Logs: a dict of scalars, or of metrics' results.
+        """
+        x, y, sample_weight = unpack(data)
+        y_pred = self(x, training=True)
+        with scope(layer="loss", role="loss"):
+            loss = self.compute_loss(
+                x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True
+            )
+        self._track_loss(loss, x)
+        variables = self.trainable_variables
+        if variables:
+            scaled = self.optimizer.scale_loss(loss)
+            self.optimizer.apply(gradients(scaled, variables), variables)
+        return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def test_step(self, data: Any) -> Any:
+        """One batch of evaluation. May be overridden."""
+        x, y, sample_weight = unpack(data)
+        y_pred = self(x, training=False)
+        with scope(layer="loss", role="loss"):
+            loss = self.compute_loss(
+                x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False
+            )
+        self._track_loss(loss, x)
+        return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def predict_step(self, data: Any) -> Any:
+        """One batch of prediction. May be overridden."""
+        x, _, _ = unpack(data)
+        return self(x, training=False)
+
+    def _track_loss(self, loss: Any, x: Any) -> None:
+        assert self._loss_tracker is not None
+        with scope(layer="loss", role="metric"):
+            rows = ops.shape(tree.flatten(x)[0])[0]
+            self._loss_tracker.update_state(loss, sample_weight=rows)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """The loss to minimize: that of `compile` plus `losses`. May be overridden."""
+        terms = []
+        if self._compile_loss is not None:
+            found = self._compile_loss(y, y_pred, sample_weight)
+            if found is not None:
+                terms.append(found)
+        terms += self.losses
+        if not terms and training:
+            raise ShapeError(
+                "RV106",
+                "there is no loss to minimize",
+                fix="model.compile(loss=...), add_loss(...) in a layer, or override "
+                "compute_loss",
+            )
+        return sum_of(terms)
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> Any:
+        """Updates the metrics of `compile`; returns all results. May be overridden."""
+        self.__dict__["_traced_batch"] = (y, y_pred, sample_weight)
+        if self._compile_metrics is not None and y is not None:
+            with scope(layer="metrics", role="metric"):
+                self._compile_metrics.update_state(y, y_pred, sample_weight)
+        return self.get_metrics_result()
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Results of all metrics by name."""
+        logs = MetricLogs()
+        for name, metric in self._named_metrics():
+            dict.__setitem__(logs, name, Pending(metric))
+        return logs
+
+    def _named_metrics(self) -> list[tuple[str, Metric]]:
+        named: list[tuple[str, Metric]] = []
+        if self._loss_tracker is not None:
+            named.append(("loss", self._loss_tracker))
+        if self._compile_loss is not None:
+            named += [(m.name, m) for m in self._compile_loss.metrics]
+        if self._compile_metrics is not None:
+            named += self._compile_metrics.readers()
+        known = {id(m) for _, m in named}
+        for layer in self._flatten_layers():
+            for metric in layer._own_metrics():
+                if id(metric) not in known:
+                    known.add(id(metric))
+                    named.append((metric.name, metric))
+        return named
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The loss tracker and all metrics."""
+        return [metric for _, metric in self._named_metrics()]
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """Names of the metrics."""
+        return [name for name, _ in self._named_metrics()]
+
+    def reset_metrics(self) -> None:
+        """Forgets what the metrics have seen."""
+        loops.reset_metrics(self)
+
+    # ------------------------------------------------------------- what a step needs
+
+    def _dtype_of_input(self) -> str | None:
+        return None
+
+    def _input_specs(self, data: Arrays) -> dict[str, Spec]:
+        """Specs of the graph's inputs for this data."""
+        wanted = self._dtype_of_input()
+        specs = {}
+        for name, array in data.named.items():
+            if name.startswith("x"):
+                dtype = wanted or input_dtype(array)
+                declared = getattr(self, "input_shape", None) if name == "x" else None
+                specs[name] = spec_of(array, dtype, declared)
+            elif name.startswith("w"):
+                specs[name] = spec_of(array, "float32")
+            else:
+                specs[name] = spec_of(array, input_dtype(array, labels=True))
+        return specs
+
+    def _ensure_built(self, data: Arrays) -> None:
+        """Make all weights, by tracing the model on the shapes of the data."""
+        if self.built and all(layer.built for layer in self._flatten_layers()):
+            return
+        specs = {n: s for n, s in self._input_specs(data).items() if n[0] == "x"}
+        names = list(specs)
+
+        def run(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            x = (
+                inputs["x"]
+                if names == ["x"]
+                else tree.rebuild(data.x, [inputs[n] for n in names])
+            )
+            self(x, training=False)
+            return {}
+
+        trace(run, specs)
+        self._clear_losses()
+
+    def _build_by_tracing(self, input_shape: Any, dtype: str) -> None:
+        sizes: list[Any] = [BATCH]
+        for axis, size in enumerate(input_shape[1:], 1):
+            sizes.append(Dim.symbol(f"free{axis}") if size is None else int(size))
+
+        def run(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            self.built = True
+            self.call(inputs["x"], training=False)
+            return {}
+
+        with outside(), scope(layer=self.name):
+            from ranvier.layers import tracking
+
+            with tracking.calling(self, False):
+                trace(run, {"x": Spec(tuple(sizes), dtype)})
+        self._clear_losses()
+
+    # ----------------------------------------------------------------------- looping
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: Any = 1,
+        engine: str | None = None,
+        allow_nan: bool = False,
+    ) -> Any:
+        """Trains.
+
+        A second call goes on where the first stopped, optimizer state included;
+        `reset` starts afresh.
+
+        Args:
+            x: inputs: an array (any dtype, never copied), a structure of arrays, or an
+                iterable of batches.
+            y: targets.
+            batch_size: rows of an update; 32 by default.
+            epochs: number of the last epoch (not counting from `initial_epoch`).
+            verbose: 0 nothing, 1 or ``"auto"`` a bar in a terminal, 2 a line an epoch.
+            callbacks: callbacks.
+            validation_split: share of the rows, the last ones, to validate on.
+            validation_data: ``(x, y)`` or ``(x, y, sample_weight)``.
+            shuffle: a new order every epoch, a function of seed and epoch.
+            class_weight: weight of each class in the loss.
+            sample_weight: weight of each row in the loss.
+            initial_epoch: epoch to start at.
+            steps_per_epoch: batches of an epoch.
+            validation_steps: batches of a validation.
+            validation_batch_size: `batch_size` by default.
+            validation_freq: validate every so many epochs, or at these.
+            engine: ``"native"`` or ``"reference"``, for this call.
+            allow_nan: train on values that are not finite instead of refusing them.
+
+        Returns:
+            A `History`.
+
+        Raises:
+            DataError: RV105, RV203, RV204, RV207: what is wrong with the data, and where.
+            ShapeError: RV101, RV103, RV106, RV109: what does not fit.
+        """
+        self._require_compiled("fit")
+        arguments = dict(locals())
+        del arguments["self"]
+        return loops.fit(self, **arguments)
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Loss and metrics on data.
+
+        Args:
+            x: inputs, as for `fit`.
+            y: targets.
+            batch_size: rows of a batch; 32 by default.
+            verbose: as for `fit`.
+            sample_weight: weight of each row.
+            steps: number of batches.
+            callbacks: callbacks.
+            return_dict: a dict by name instead of a list.
+
+        Returns:
+            The loss, or a list of loss and metrics, or a dict.
+        """
+        self._require_compiled("evaluate")
+        return loops.evaluate(
+            self, x, y, batch_size, verbose, sample_weight, steps, callbacks,
+            return_dict, **kwargs,
+        )  # fmt: skip
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """Outputs for inputs, as NumPy arrays.
+
+        Args:
+            x: inputs, as for `fit`.
+            batch_size: rows of a batch; 32 by default.
+            verbose: as for `fit`.
+            steps: number of batches.
+            callbacks: callbacks.
+        """
+        return loops.predict(self, x, batch_size, verbose, steps, callbacks)
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """One update on these rows."""
+        self._require_compiled("train_on_batch")
+        return loops.on_batch(
+            self, "train", x, y, sample_weight, class_weight, return_dict
+        )
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """Loss and metrics on these rows."""
+        self._require_compiled("test_on_batch")
+        return loops.on_batch(self, "test", x, y, sample_weight, None, return_dict)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Outputs for these rows."""
+        return loops.predict_on_batch(self, x)
+
+    # -------------------------------------------------------------- looking, saving
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers directly inside."""
+        return self._sublayers()
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """A layer by name or index.
+
+        Raises:
+            ShapeError: RV107 for an unknown name, RV100 for an index out of range.
+        """
+        layers = self.layers
+        if index is not None:
+            if not -len(layers) <= index < len(layers):
+                raise ShapeError(
+                    "RV100", f"layer {index} of {self.name}, which has {len(layers)}"
+                )
+            return layers[index]
+        for layer in layers:
+            if layer.name == name:
+                return layer
+        raise unknown_name("layer", name, [layer.name for layer in layers])
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Any = None,
+        print_fn: Any = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Any = None,
+        explain: bool = False,
+    ) -> None:
+        """Prints the layers, their output shapes and numbers of parameters.
+
+        Args:
+            line_length: width of the table.
+            positions: kept for Keras.
+            print_fn: called with the text instead of `print`.
+            expand_nested: show the layers inside models.
+            show_trainable: add a column.
+            layer_range: kept for Keras.
+            explain: show where each number comes from: ``128*(784+1) = 100,480``.
+        """
+        from ranvier.models.summary import summary_text
+
+        text = summary_text(self, line_length, expand_nested, show_trainable, explain)
+        (print_fn or print)(text)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return super().get_config()
+
+    def save(
+        self,
+        filepath: str | os.PathLike[str],
+        overwrite: bool = True,
+        zipped: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Writes architecture, weights and training state to a ``.keras`` file.
+
+        The file is written under another name and then renamed, so that an
+        interruption leaves the old file or the new one, never half of it.
+        """
+        from ranvier.models.saving import save_model
+
+        save_model(self, filepath, overwrite=overwrite)
+
+    def save_weights(
+        self, filepath: str | os.PathLike[str], overwrite: bool = True, **kwargs: Any
+    ) -> None:
+        """Writes the weights to a ``.weights.h5`` file."""
+        from ranvier.models.saving import save_weights
+
+        save_weights(self, filepath, overwrite=overwrite)
+
+    def load_weights(
+        self, filepath: str | os.PathLike[str], skip_mismatch: bool = False, **kwargs: Any
+    ) -> None:
+        """Reads weights from a ``.weights.h5`` or ``.keras`` file."""
+        from ranvier.models.saving import load_weights
+
+        load_weights(self, filepath)
+
+    def to_json(self, **kwargs: Any) -> str:
+        """The architecture as JSON."""
+        import json
+
+        from ranvier.models.registry import serialize_layer
+
+        return json.dumps(serialize_layer(self), **kwargs)
+
+
+def value_and_grad(fn: Any, argnums: int | Sequence[int] = 0) -> Any:
+    """A function that returns ``fn``'s value and its gradient.
+
+    Args:
+        fn: gives a scalar; written with `ranvier.ops`.
+        argnums: which arguments to differentiate by.
+
+    Example:
+        >>> import ranvier
+        >>> from ranvier import ops
+        >>> value, slope = ranvier.value_and_grad(lambda x: ops.sum(x * x))([1.0, 2.0])
+        >>> float(value), slope.numpy()
+        (5.0, array([2., 4.], dtype=float32))
+    """
+    single = isinstance(argnums, int)
+    wanted: Sequence[int] = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+
+    def call(*args: Any) -> Any:
+        from ranvier.engines.choice import compile_graph
+        from ranvier.graph import current_trace
+
+        tensors = [ops.convert_to_tensor(a) for a in args]
+        if current_trace() is not None:
+            value = fn(*tensors)
+            grads = gradients(value, [tensors[i] for i in wanted])
+            grads = [
+                ops.zeros_like(tensors[i]) if g is None else g
+                for i, g in zip(wanted, grads, strict=True)
+            ]
+            return value, grads[0] if single else tuple(grads)
+
+        def run(inputs: Mapping[str, Tensor]) -> dict[str, Any]:
+            symbols = [inputs[f"a{i}"] for i in range(len(tensors))]
+            value, grads = call(*symbols)
+            grads = (grads,) if single else grads
+            return {"value": value} | {f"g{i}": g for i, g in enumerate(grads)}
+
+        specs = {f"a{i}": Spec(t.shape, t.dtype) for i, t in enumerate(tensors)}
+        arrays = {f"a{i}": np.ascontiguousarray(t) for i, t in enumerate(tensors)}
+        found = compile_graph(trace(run, specs)).call(arrays)
+        grads = [Tensor(value=found[f"g{i}"]) for i in range(len(wanted))]
+        return Tensor(value=found["value"]), grads[0] if single else tuple(grads)
+
+    return call

@@ -1,0 +1,542 @@
+"""Objects as plain data in Keras's form, and back: ``{module, class_name, config, …}``.
+
+Reading never runs or imports anything that the data name: a class or function is found
+in the closed table of `ranvier.models.allowed` or among the caller's `custom_objects`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+from ranvier.errors import FileError, Finding, RanvierError, nearest, warn
+from ranvier.graph import Tensor, Variable
+from ranvier.layers.base import Layer
+from ranvier.layers.policy import DTypePolicy, serialized_policy
+from ranvier.models.allowed import (
+    builtin_function,
+    builtins,
+    customs,
+    get_registered_name,
+    public_name,
+)
+
+__all__ = [
+    "Restorer",
+    "deserialize_compile",
+    "deserialize_keras_object",
+    "deserialize_layer",
+    "restoring",
+    "serialize_compile",
+    "serialize_keras_object",
+    "serialize_layer",
+]
+
+_PLAIN = (str, int, float, bool, type(None))
+_COMPILE = (
+    "optimizer",
+    "loss",
+    "loss_weights",
+    "metrics",
+    "weighted_metrics",
+    "run_eagerly",
+    "steps_per_execution",
+    "jit_compile",
+)
+#: Arguments by which a metric allocates; far above any use, far below any harm.
+_LIMITS = {"num_thresholds": 1_000_000, "num_classes": 10_000}
+
+# -- writing -------------------------------------------------------------------------
+
+
+def serialize_keras_object(obj: Any) -> Any:
+    """An object as plain data that JSON can hold.
+
+    Args:
+        obj: a layer, loss, optimizer, …, a function, an array, or a container of them.
+
+    Raises:
+        FileError: RV603 for a lambda, or what has no `get_config`.
+
+    Example:
+        >>> from ranvier import regularizers
+        >>> serialize_keras_object(regularizers.L2(0.5))["config"]
+        {'l2': 0.5}
+    """
+    if isinstance(obj, _PLAIN):
+        return obj
+    if isinstance(obj, Mapping):
+        if obj.get("class_name") == "function":
+            return _described_function(dict(obj))
+        return {str(key): serialize_keras_object(item) for key, item in obj.items()}
+    if isinstance(obj, (list, tuple, set, frozenset)):
+        return [serialize_keras_object(item) for item in obj]
+    if isinstance(obj, np.generic):
+        return obj.item()
+    if isinstance(obj, np.ndarray):
+        return _special("__numpy__", value=obj.tolist(), dtype=str(obj.dtype))
+    if isinstance(obj, (Tensor, Variable)):
+        value = np.asarray(obj.numpy())
+        return _special("__tensor__", value=value.tolist(), dtype=str(value.dtype))
+    if isinstance(obj, bytes):
+        return _special("__bytes__", value=obj.decode("utf-8"))
+    if isinstance(obj, slice):
+        return _special("__slice__", start=obj.start, stop=obj.stop, step=obj.step)
+    if obj is Ellipsis:
+        return _special("__ellipsis__")
+    if isinstance(obj, DTypePolicy):
+        return serialized_policy(obj)
+    if inspect.isroutine(obj):
+        return _function(obj)
+    if inspect.isclass(obj) or not hasattr(obj, "get_config"):
+        raise _unwritable(
+            f"{obj!r}"[:80] + " has no get_config(), so it cannot be written to a file",
+            "def get_config(self): return {the constructor's arguments}",
+        )
+    return _instance(obj)
+
+
+def _special(kind: str, **config: Any) -> dict[str, Any]:
+    return {"class_name": kind, "config": config}
+
+
+def _unwritable(problem: str, fix: str) -> FileError:
+    return FileError("RV603", problem, fix=fix)
+
+
+def _function(function: Any) -> dict[str, Any]:
+    name = getattr(function, "__name__", "")
+    if builtin_function(name) is function:
+        module, registered = "builtins", name
+    else:
+        module, registered = function.__module__, get_registered_name(function)
+        if name and registered != name:
+            name = registered
+    return _described_function(
+        {
+            "module": None if module == "__main__" else module,
+            "class_name": "function",
+            "config": name,
+            "registered_name": registered,
+        }
+    )
+
+
+def _described_function(described: dict[str, Any]) -> dict[str, Any]:
+    name = described.get("config")
+    if not isinstance(name, str) or not name.replace(">", "").isidentifier():
+        raise _unwritable(
+            "a lambda cannot be written to a file: only functions with a name can",
+            "def my_function(...): ..., and load with "
+            "custom_objects={'my_function': my_function}",
+        )
+    return described
+
+
+def _instance(obj: Any) -> dict[str, Any]:
+    cls = type(obj)
+    known = public_name(cls)
+    config = obj.get_config()
+    if not isinstance(config, Mapping):
+        raise _unwritable(
+            f"{cls.__name__}.get_config() returned {type(config).__name__}, not a dict",
+            "return {**super().get_config(), 'units': self.units}",
+        )
+    module = cls.__module__
+    described: dict[str, Any] = {
+        "module": known[0] if known else (None if module == "__main__" else module),
+        "class_name": known[1] if known else cls.__name__,
+        "config": serialize_keras_object(config),
+        "registered_name": None if known else get_registered_name(cls),
+    }
+    for key in ("build_config", "compile_config"):
+        method = getattr(obj, f"get_{key}", None)
+        found = method() if method is not None else None
+        if found is not None:
+            described[key] = serialize_keras_object(found)
+    return described
+
+
+def serialize_layer(layer: Layer) -> dict[str, Any]:
+    """A layer or model in Keras's form, with the shape it was built for."""
+    described: dict[str, Any] = serialize_keras_object(layer)
+    return described
+
+
+def serialize_compile(
+    arguments: Mapping[str, Any], optimizer: Any
+) -> dict[str, Any] | None:
+    """What `compile` was given, in Keras's form.
+
+    Where it holds what no file can (a lambda), it is left out and a finding says so:
+    the weights of a long training must not be lost for that.
+    """
+    given = {**{key: arguments.get(key) for key in _COMPILE}, "optimizer": optimizer}
+    try:
+        config: dict[str, Any] = serialize_keras_object(given)
+    except FileError as fault:
+        warn(
+            Finding(
+                fault.code,
+                "the file will not know how the model was compiled: " + fault.message,
+                fix=fault.fix + "; or call compile() again after loading",
+            )
+        )
+        return None
+    # "auto" is ours to decide anew; Keras writes a bool there.
+    if not isinstance(config["jit_compile"], bool):
+        config["jit_compile"] = True
+    return config
+
+
+# -- reading -------------------------------------------------------------------------
+
+
+class Restorer:
+    """Makes the objects that a file describes.
+
+    Args:
+        custom_objects: classes and functions of the user's own, by name.
+        budget: bytes of weights that may be made; `None` for any number. With a
+            budget weights start at zero, for they are about to be read.
+    """
+
+    def __init__(
+        self, custom_objects: Mapping[str, Any] | None = None, budget: int | None = None
+    ) -> None:
+        self.customs = customs(custom_objects)
+        self.budget = budget
+        self.shared: dict[Any, Any] = {}
+        self.guarded: list[Layer] = []
+
+    def value(self, data: Any, where: str) -> Any:
+        """Plain data with every described object in it made."""
+        if isinstance(data, list):
+            return [self.value(v, f"{where}[{i}]") for i, v in enumerate(data)]
+        if not isinstance(data, Mapping):
+            return data
+        if "class_name" in data and "config" in data:
+            return self.object(data, where)
+        return {key: self.value(v, f"{where}.{key}") for key, v in data.items()}
+
+    def object(self, data: Mapping[str, Any], where: str) -> Any:
+        """The object that a description stands for.
+
+        Raises:
+            FileError: RV601 when it is unknown, carries code, or does not fit.
+        """
+        name, config = data["class_name"], data["config"]
+        if not isinstance(name, str):
+            raise _unreadable(f"{where}: class_name is {name!r:.60}, not a name")
+        own = config.get("name") if isinstance(config, Mapping) else None
+        here = f"{where} ({name}{f' {own!r}' if isinstance(own, str) else ''})"
+        if name.startswith("__"):
+            return self._special_value(name, config, here)
+        if name == "DTypePolicy" and data.get("module") in (
+            "keras",
+            "keras.dtype_policies",
+        ):
+            return self._calling(DTypePolicy.from_config, config, here)
+        if name == "function":
+            return self._function(data, here)
+        if "shared_object_id" in data and data["shared_object_id"] in self.shared:
+            return self.shared[data["shared_object_id"]]
+        made = self._instance(data, here)
+        if isinstance(made, Layer) and "shared_object_id" in data:
+            self.shared[data["shared_object_id"]] = made
+        return made
+
+    def _special_value(self, name: str, config: Any, here: str) -> Any:
+        if name == "__lambda__":
+            raise _unreadable(
+                f"{here}: it carries code, which is never run",
+                "write the lambda as a named function, pass it as custom_objects",
+            )
+        config = config if isinstance(config, Mapping) else {}
+        if name in ("__numpy__", "__tensor__"):
+            return self._calling(
+                lambda c: np.asarray(c["value"], _plain_dtype(c["dtype"])), config, here
+            )
+        if name == "__bytes__":
+            return self._calling(lambda c: c["value"].encode("utf-8"), config, here)
+        if name == "__slice__":
+            return slice(config.get("start"), config.get("stop"), config.get("step"))
+        if name == "__ellipsis__":
+            return Ellipsis
+        raise _unreadable(f"{here}: such a value is not supported")
+
+    def _function(self, data: Mapping[str, Any], here: str) -> Any:
+        for name in (data["config"], data.get("registered_name")):
+            if isinstance(name, str) and name != "function" and name in self.customs:
+                return self.customs[name]
+        name, module = data["config"], data.get("module")
+        if isinstance(name, str) and isinstance(module, str):
+            if module == "builtins" or module.split(".")[0] == "keras":
+                found = builtin_function(name)
+                if found is not None:
+                    return found
+        raise self._unknown("function", str(name), here)
+
+    def _unknown(self, kind: str, name: str, here: str) -> FileError:
+        if name == "Lambda":
+            return _unreadable(
+                f"{here}: a Lambda layer carries code, which is never run",
+                "write it as a class derived from keras.layers.Layer, and pass it as "
+                "custom_objects",
+            )
+        if name == "Functional":
+            return _unreadable(
+                f"{here}: models of the functional API are not supported",
+                "keras.Sequential([...]), or a subclass of keras.Model passed as "
+                "custom_objects",
+            )
+        known = sorted({n for _, n in builtins()})
+        close = nearest(name, known) if kind == "class" else ""
+        listed = ", ".join(known) if kind == "class" else "the activations, losses and "
+        if kind == "function":
+            listed += "metrics of Keras"
+        own = ", ".join(map(str, self.customs)) or "none"
+        return _unreadable(
+            f"{here}: the {kind} {name!r:.80} is not known"
+            + (f"; nearest: {close}" if close else "")
+            + f"\nallowed: {listed}\ncustom_objects: {own}",
+            f"keras.models.load_model(path, custom_objects={{{name!r:.80}: "
+            f"{name if name.isidentifier() else '...'}}})",
+        )
+
+    def _find(self, data: Mapping[str, Any], here: str) -> tuple[Any, bool]:
+        """The class, and whether it is one of the user's."""
+        name, module = data["class_name"], data.get("module")
+        registered = data.get("registered_name")
+        if isinstance(registered, str) and registered in self.customs:
+            return self.customs[registered], True
+        if isinstance(module, str) and (module, name) in builtins():
+            return builtins()[module, name], False
+        if name in self.customs:
+            return self.customs[name], True
+        raise self._unknown("class", name, here)
+
+    def _instance(self, data: Mapping[str, Any], here: str) -> Any:
+        cls, custom = self._find(data, here)
+        if inspect.isroutine(cls):
+            return cls
+        config = data["config"] if data["config"] is not None else {}
+        if not isinstance(config, Mapping):
+            raise _unreadable(f"{here}: its config is {type(config).__name__}, no dict")
+        from_config = getattr(cls, "from_config", None)
+        if from_config is None:
+            raise _unreadable(f"{here}: the class has no from_config()")
+        with restoring(self):
+            if _wants_raw(cls, custom):
+                config = dict(config)
+            else:
+                config = {
+                    key: self._argument(key, v, f"{here} {key}")
+                    for key, v in config.items()
+                }
+                _check_limits(config, here)
+            made = self._calling(from_config, config, here)
+            if isinstance(made, Layer):
+                self._guard(made)
+                self._build(made, data.get("build_config"), here)
+        return made
+
+    def _argument(self, key: str, data: Any, where: str) -> Any:
+        """An argument; one that takes functions may name one of the user's."""
+        if isinstance(data, str) and data in self.customs:
+            if key.endswith(("activation", "initializer", "regularizer", "constraint")):
+                return self.customs[data]
+        return self.value(data, where)
+
+    def _build(self, layer: Layer, config: Any, here: str) -> None:
+        if layer.built or not isinstance(config, Mapping) or not config:
+            return
+        from ranvier.models.model import Model
+
+        shape = config.get("input_shape")
+        plain = type(layer).build is Layer.build or type(layer).build is Model.build
+        if isinstance(layer, Model) and plain and isinstance(shape, list):
+            # A model without build() of its own has its weights made by its call().
+            dtype = layer._dtype_of_input() or layer.compute_dtype
+            self._calling(
+                lambda s: layer._build_by_tracing(tuple(s), dtype), shape, here
+            )
+            return
+        self._calling(layer.build_from_config, config, here)
+
+    def _guard(self, layer: Layer) -> None:
+        """Counts what the layer's weights take, before they are made."""
+        if self.budget is None:
+            return
+        original = layer.add_weight
+
+        def add_weight(
+            shape: Any = None, initializer: Any = None, *rest: Any, **options: Any
+        ) -> Variable:
+            sizes = [int(size) for size in shape or ()]
+            need = 8
+            for size in sizes:
+                if size < 0:
+                    raise _unreadable(f"{layer.name}: a weight has the shape {sizes}")
+                need *= size
+            assert self.budget is not None
+            self.budget -= need
+            if self.budget < 0:
+                raise _unreadable(
+                    f"{layer.name}: a weight of shape {sizes} is larger than the file"
+                )
+            return original(shape, "zeros", *rest, **options)
+
+        for inner in layer._flatten_layers():
+            if "add_weight" not in vars(inner):
+                object.__setattr__(inner, "add_weight", add_weight)
+                self.guarded.append(inner)
+            original = inner.add_weight
+
+    def release(self) -> None:
+        """Layers make weights without being counted again."""
+        for layer in self.guarded:
+            vars(layer).pop("add_weight", None)
+        self.guarded.clear()
+
+    @staticmethod
+    def _calling(function: Any, argument: Any, here: str) -> Any:
+        try:
+            return function(argument)
+        except FileError:
+            raise
+        except RanvierError as fault:
+            text = fault.message + (f"\n{fault.details}" if fault.details else "")
+            raise _unreadable(f"{here}: {text}", fault.fix) from fault
+        except Exception as fault:
+            text = f"{type(fault).__name__}: {fault}"[:400]
+            raise _unreadable(f"{here}: {text}") from fault
+
+
+def _wants_raw(cls: Any, custom: bool) -> bool:
+    """Whether a class reads its config itself, descriptions of objects included."""
+    from ranvier.models.sequential import Sequential
+
+    if issubclass(cls, Sequential):
+        return True
+    own = getattr(cls, "from_config", None)
+    inherited = getattr(Layer, "from_config")  # noqa: B009 (compared as a function)
+    return custom and getattr(own, "__func__", own) is not inherited.__func__
+
+
+def _check_limits(config: Mapping[str, Any], here: str) -> None:
+    for key, most in _LIMITS.items():
+        value = config.get(key)
+        if isinstance(value, (int, float)) and value > most:
+            raise _unreadable(f"{here}: {key}={value:,} is more than {most:,}")
+
+
+def _plain_dtype(name: Any) -> np.dtype[Any]:
+    dtype = np.dtype(str(name))
+    if dtype.kind not in "biuf":
+        raise ValueError(f"dtype {name!r} is not a number's")
+    return dtype
+
+
+def _unreadable(why: str, fix: str = "") -> FileError:
+    return FileError(
+        "RV601",
+        "the configuration of the model cannot be used",
+        details=why,
+        fix=fix or "save the model again, or build it in code and load its weights",
+    )
+
+
+_active: ContextVar[Restorer | None] = ContextVar("restorer", default=None)
+
+
+@contextmanager
+def restoring(restorer: Restorer) -> Iterator[Restorer]:
+    """Inside the block, `deserialize_…` go on with this restorer."""
+    token = _active.set(restorer)
+    try:
+        yield restorer
+    finally:
+        _active.reset(token)
+
+
+def _restorer(custom_objects: Mapping[str, Any] | None) -> Restorer:
+    active = _active.get()
+    if active is None:
+        return Restorer(custom_objects)
+    if custom_objects:
+        active.customs.update(custom_objects)
+    return active
+
+
+def deserialize_keras_object(
+    config: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True
+) -> Any:
+    """The object that `serialize_keras_object` (here or in Keras) described.
+
+    Args:
+        config: the description; what is none comes back as it is.
+        custom_objects: classes and functions of one's own, by name.
+        safe_mode: kept for Keras's signature; code in a description is never run.
+
+    Raises:
+        FileError: RV601 when it names something unknown or carries code.
+
+    Example:
+        >>> from ranvier import regularizers
+        >>> again = deserialize_keras_object(serialize_keras_object(regularizers.L2(0.5)))
+        >>> again.l2
+        0.5
+    """
+    restorer = _restorer(custom_objects)
+    if isinstance(config, str) and config in restorer.customs:
+        return restorer.customs[config]
+    return restorer.value(config, "object")
+
+
+def deserialize_layer(
+    config: Any, custom_objects: Mapping[str, Any] | None = None
+) -> Layer:
+    """The layer that `serialize_layer` described, built for the same shape.
+
+    Raises:
+        FileError: RV601 when it names something unknown, carries code, or is no layer.
+    """
+    if isinstance(config, Layer):
+        return config
+    made = _restorer(custom_objects).value(config, "layer")
+    if not isinstance(made, Layer):
+        raise _unreadable(f"a layer was expected, found {type(made).__name__}")
+    return made
+
+
+def deserialize_compile(
+    config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The arguments of `compile` that `serialize_compile` described.
+
+    Raises:
+        FileError: RV601 when it names something unknown or carries code.
+    """
+    restorer = _restorer(custom_objects)
+
+    def named(value: Any) -> Any:
+        """Names of the user's own losses and metrics become what they name."""
+        if isinstance(value, str):
+            return restorer.customs.get(value, value)
+        if isinstance(value, list):
+            return [named(v) for v in value]
+        if type(value) is dict:
+            return {k: named(v) for k, v in value.items()}
+        return value
+
+    return {
+        key: named(restorer.value(config[key], f"compile({key})"))
+        for key in _COMPILE
+        if key in config
+    }

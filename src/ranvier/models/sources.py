@@ -1,0 +1,272 @@
+"""Where a loop's batches come from: arrays, which the engine gathers, or an iterable."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from ranvier.data.arrays import Arrays, is_array, structured, unpack
+from ranvier.data.faults import error_of, label_error
+from ranvier.data.split import class_weights
+from ranvier.engines.api import Batches, Fault, Shuffle
+from ranvier.errors import DataError, RanvierError, ShapeError
+
+Hook = Callable[..., None]
+
+
+class Interrupt:
+    """Turns Ctrl-C into a request that the engine answers at a step boundary."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: Any = None
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+
+    def __enter__(self) -> Interrupt:
+        if (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        ):
+            self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def check(self) -> None:
+        """Raises KeyboardInterrupt if Ctrl-C was pressed."""
+        if self.asked:
+            self.asked = False
+            raise KeyboardInterrupt
+
+
+class ArraySource:
+    """Arrays in memory.
+
+    Args:
+        data: the arrays.
+        batch_size: rows of a batch; 32 by default.
+        steps: batches of an epoch, when not all.
+        check: whether NaN and infinity are refused.
+    """
+
+    def __init__(
+        self,
+        data: Arrays,
+        batch_size: int | None,
+        steps: int | None = None,
+        check: bool = False,
+    ) -> None:
+        size = 32 if batch_size is None else batch_size
+        if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
+            raise ShapeError(
+                "RV100",
+                f"batch_size must be a whole number >= 1, got {size!r}",
+                fix="batch_size=32",
+            )
+        self.data, self.size = data, int(size)
+        self.total = -(-data.rows // self.size)
+        self.steps = self.total if steps is None else int(steps)
+        self.limited = steps is not None
+        self.at = 0
+        self.rows: int | None = min(data.rows, self.steps * self.size)
+        self.check = tuple(
+            name for name, a in data.named.items() if a.dtype.kind == "f"
+        ) if check else ()
+        self.order: Shuffle | None = None
+        self.ran_out = False
+
+    def example(self) -> Arrays:
+        """Data of the kind that the step takes."""
+        return self.data
+
+    def begin(self, order: Shuffle | None) -> None:
+        """Starts an epoch in this order; with `steps`, goes on where it stopped."""
+        if not self.limited or self.at >= self.total or self.at == 0:
+            self.order = order
+            self.at = 0
+
+    def run(
+        self,
+        step: Any,
+        tick: Callable[[int], bool] | None,
+        begin: Hook | None,
+        end: Hook | None,
+    ) -> tuple[int, list[Mapping[str, Any]]]:
+        """Runs an epoch; returns batches done and what was collected, by batch."""
+        count = min(self.steps, self.total - self.at)
+        self.ran_out = self.limited and count < self.steps
+        if begin is None and end is None and not (step.collect and step.kind != "predict"):
+            found = self._go(step, self.at, count, tick)
+            self.at += count
+            return count, [found] if found else []
+        kept = []
+        for i in range(count):
+            if begin is not None:
+                begin(i)
+            found = self._go(step, self.at, 1, tick)
+            self.at += 1
+            if found:
+                kept.append(found)
+                if step.kind != "predict":
+                    step.take_python(found)
+                    kept.clear()
+            if tick is not None and tick(i + 1):
+                raise KeyboardInterrupt
+            if end is not None and end(i):
+                break
+        return count, kept
+
+    def _go(self, step: Any, first: int, count: int, tick: Any) -> Mapping[str, Any]:
+        record = step.executable.run(
+            Batches(
+                self.data.named, self.size, self.order, first, count, self.check
+            ),
+            collect=step.collect,
+            tick=tick,
+        )
+        if record.fault is not None:
+            raise error_of(record.fault, self.data.named, step.units)
+        if record.interrupted:
+            raise KeyboardInterrupt
+        return record.collected
+
+
+class IterableSource:
+    """An iterable, generator or dataset of batches, pushed one at a time.
+
+    Args:
+        source: yields x, ``(x, y)`` or ``(x, y, sample_weight)``.
+        steps: batches of an epoch; all of them by default.
+        check: whether NaN and infinity are refused.
+        class_weight: weight of each class.
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        steps: int | None = None,
+        check: bool = False,
+        class_weight: Any = None,
+    ) -> None:
+        self.source, self.steps, self.class_weight = source, steps, class_weight
+        self.indexed = hasattr(source, "__getitem__") and not hasattr(source, "__iter__")
+        if hasattr(source, "__getitem__") and hasattr(source, "on_epoch_end"):
+            self.indexed = True
+        if self.steps is None and hasattr(source, "__len__"):
+            self.steps = len(source)
+        self.limited = steps is not None
+        self.rows: int | None = None
+        self.checks = check
+        self.iterator: Iterator[Any] | None = None
+        self.first: Arrays | None = None
+        self.ran_out = False
+
+    def _iterate(self) -> Iterator[Any]:
+        if self.indexed:
+            return (self.source[i] for i in range(len(self.source)))
+        return iter(self.source)
+
+    def begin(self, order: Any = None) -> None:
+        """Starts an epoch; with a number of steps, goes on where it stopped."""
+        if self.iterator is None or not self.limited:
+            self.iterator = self._iterate()
+
+    def _next(self) -> Arrays | None:
+        if self.first is not None:
+            data, self.first = self.first, None
+            return data
+        assert self.iterator is not None
+        try:
+            batch = next(self.iterator)
+        except StopIteration:
+            self.iterator = None
+            return None
+        x, y, weight = unpack(batch)
+        if self.class_weight is not None:
+            weight = class_weights(structured(y, "y"), self.class_weight)
+        return Arrays(x, y, weight)
+
+    def example(self) -> Arrays:
+        """The first batch, kept for the loop."""
+        if self.first is None:
+            if self.iterator is None:
+                self.iterator = self._iterate()
+            self.first = self._next()
+            if self.first is None:
+                raise DataError(
+                    "RV207",
+                    "the iterable gave no batch",
+                    details="a generator can be used once; it may be exhausted",
+                    fix="make it anew",
+                )
+        return self.first
+
+    def run(
+        self, step_for: Any, tick: Any, begin: Hook | None, end: Hook | None
+    ) -> tuple[int, list[Mapping[str, Any]]]:
+        """Runs an epoch; `step_for` gives the compiled step for a batch's shapes."""
+        kept: list[Mapping[str, Any]] = []
+        done = 0
+        self.ran_out = False
+        while self.steps is None or done < self.steps:
+            data = self._next()
+            if data is None:
+                self.ran_out = self.limited or done == 0
+                break
+            if begin is not None:
+                begin(done)
+            step = step_for(data)
+            found = call_step(step, data, self.checks)
+            done += 1
+            if step.kind == "predict":
+                kept.append(found)
+            elif step.collect:
+                step.take_python(found)
+            if tick is not None and tick(done):
+                raise KeyboardInterrupt
+            if end is not None and end(done - 1):
+                break
+        if self.indexed and hasattr(self.source, "on_epoch_end"):
+            self.source.on_epoch_end()
+        return done, kept
+
+
+def call_step(step: Any, data: Arrays, check: bool) -> Mapping[str, Any]:
+    """Runs a step once on one batch, with faults told as in a whole epoch."""
+    if check:
+        for name, array in data.named.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                flat = array.reshape(len(array), -1)
+                row, column = (int(i) for i in np.argwhere(~np.isfinite(flat))[0])
+                fault = Fault("RV204", name, row, column, float(flat[row, column]))
+                raise error_of(fault, data.named, step.units)
+    inputs = {
+        name: np.ascontiguousarray(a, step.dtypes[name]) for name, a in data.named.items()
+    }
+    try:
+        return step.executable.call(inputs)
+    except RanvierError as error:
+        if error.code != "RV105":
+            raise
+        fault = Fault("RV105", details={"error": error})
+        raise label_error(fault, data.named, step.units) from None
+
+
+def is_iterable_of_batches(x: Any) -> bool:
+    """Whether x is a source of batches rather than data."""
+    if is_array(x) or x is None or isinstance(x, (Mapping, list, tuple, str)):
+        return False
+    if isinstance(x, Sequence):
+        return True
+    return hasattr(x, "__iter__") or hasattr(x, "__next__") or (
+        hasattr(x, "__getitem__") and hasattr(x, "__len__")
+    )
