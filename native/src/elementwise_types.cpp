@@ -280,38 +280,32 @@ BINARY(shr, static_cast<uint64_t>(y) >= sizeof(T) * 8 ? static_cast<T>(x < 0 ? -
 #undef UNARY
 #undef BINARY
 
+// clang-format off
 template <class T>
 EwFn compares(int op) {
   switch (op) {
-#define C(name) \
-  case ew_##name: return binary<T, uint8_t, name##_>;
-  C(eq)
-  C(ne) C(lt) C(le) C(gt) C(ge) C(logical_and) C(logical_or) C(logical_xor)
+#define C(name) case ew_##name: return binary<T, uint8_t, name##_>;
+    C(eq) C(ne) C(lt) C(le) C(gt) C(ge) C(logical_and) C(logical_or) C(logical_xor)
 #undef C
-      case ew_logical_not:
-    return unary<T, uint8_t, logical_not_>;
-    default : return nullptr;
+    case ew_logical_not: return unary<T, uint8_t, logical_not_>;
+    default: return nullptr;
   }
 }
 
 template <class T>
 EwFn floats(int op) {
   switch (op) {
-#define U(name) \
-  case ew_##name: return unary<T, T, name##_>;
-  U(copy)
-  U(neg) U(abs) U(sign) U(square) U(reciprocal) U(sqrt) U(rsqrt) U(exp) U(expm1) U(log) U(log1p) U(sin) U(cos) U(tan)
-      U(asin) U(acos) U(atan) U(sinh) U(cosh) U(asinh) U(acosh) U(atanh) U(tanh) U(sigmoid) U(erf) U(erfc) U(lgamma)
-          U(digamma) U(floor) U(ceil) U(round) U(trunc) U(relu)
+#define U(name) case ew_##name: return unary<T, T, name##_>;
+    U(copy) U(neg) U(abs) U(sign) U(square) U(reciprocal) U(sqrt) U(rsqrt) U(exp) U(expm1) U(log) U(log1p) U(sin) U(cos)
+    U(tan) U(asin) U(acos) U(atan) U(sinh) U(cosh) U(asinh) U(acosh) U(atanh) U(tanh) U(sigmoid) U(erf) U(erfc) U(lgamma)
+    U(digamma) U(floor) U(ceil) U(round) U(trunc) U(relu)
 #undef U
-#define B(name) \
-  case ew_##name: return binary<T, T, name##_>;
-              B(add) B(sub) B(mul) B(div) B(floordiv) B(mod) B(pow) B(max) B(min) B(atan2)
+#define B(name) case ew_##name: return binary<T, T, name##_>;
+    B(add) B(sub) B(mul) B(div) B(floordiv) B(mod) B(pow) B(max) B(min) B(atan2)
 #undef B
-                  case ew_where:
-    return where<T>;
-  case ew_clip: return clip<T>;
-    default : return nullptr;
+    case ew_where: return where<T>;
+    case ew_clip: return clip<T>;
+    default: return nullptr;
   }
 }
 template <class T>
@@ -330,23 +324,18 @@ EwFn integers(int op) {
     case ew_copy: return unary<T, T, copy_>;
     case ew_relu: return unary<T, T, relu_>;
     case ew_bitwise_not: return unary<T, T, bitwise_not_>;
-#define U(name) \
-  case ew_##name: return unary<T, T, int_##name##_>;
-    U(neg)
-    U(abs) U(sign) U(square)
+#define U(name) case ew_##name: return unary<T, T, int_##name##_>;
+    U(neg) U(abs) U(sign) U(square)
 #undef U
-#define B(name) \
-  case ew_##name: return binary<T, T, int_##name##_>;
-        B(add) B(sub) B(mul) B(floordiv) B(mod) B(pow) B(max) B(min)
+#define B(name) case ew_##name: return binary<T, T, int_##name##_>;
+    B(add) B(sub) B(mul) B(floordiv) B(mod) B(pow) B(max) B(min)
 #undef B
-#define B(name) \
-  case ew_##name: return binary<T, T, name##_>;
-            B(bitwise_and) B(bitwise_or) B(bitwise_xor) B(shl) B(shr)
+#define B(name) case ew_##name: return binary<T, T, name##_>;
+    B(bitwise_and) B(bitwise_or) B(bitwise_xor) B(shl) B(shr)
 #undef B
-                case ew_where:
-      return where<T>;
+    case ew_where: return where<T>;
     case ew_clip: return clip<T>;
-      default : return nullptr;
+    default: return nullptr;
   }
 }
 
@@ -355,15 +344,14 @@ EwFn booleans(int op) {
   switch (op) {
     case ew_copy: return unary<uint8_t, uint8_t, copy_>;
     case ew_bitwise_not: return unary<uint8_t, uint8_t, byte_not_>;
-    case ew_max:
-    case ew_bitwise_or: return binary<uint8_t, uint8_t, logical_or_>;
-    case ew_min:
-    case ew_bitwise_and: return binary<uint8_t, uint8_t, logical_and_>;
+    case ew_max: case ew_bitwise_or: return binary<uint8_t, uint8_t, logical_or_>;
+    case ew_min: case ew_bitwise_and: return binary<uint8_t, uint8_t, logical_and_>;
     case ew_bitwise_xor: return binary<uint8_t, uint8_t, logical_xor_>;
     case ew_where: return where<uint8_t>;
     default: return compares<uint8_t>(op);
   }
 }
+// clang-format on
 
 template <class T>
 EwFn casts(Dtype to) {

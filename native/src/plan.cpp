@@ -421,7 +421,10 @@ std::string Program::text() const {
       if (r.space != Space::none) out += line;
     }
     out += " (";
-    for (size_t d = 0; d < s.dims.size(); ++d) out += (d ? " " : "") + std::to_string(s.dims[d]);
+    for (size_t d = 0; d < s.dims.size(); ++d) {
+      if (d) out += ' ';
+      out += std::to_string(s.dims[d]);
+    }
     out += ")";
     for (double v : s.scalars) {
       std::snprintf(line, sizeof line, " %.9g", v);
@@ -440,8 +443,12 @@ std::string Program::text() const {
       for (size_t c = 0; c < p.code.size(); ++c) {
         const EwInstr& e = p.code[c];
         const int arity = elementwise_info(e.op).arity;
-        out +=
-            (c ? "; r" : "r") + std::to_string(e.dst) + "=" + elementwise_info(e.op).name + " r" + std::to_string(e.a);
+        out += c ? "; r" : "r";
+        out += std::to_string(e.dst);
+        out += '=';
+        out += elementwise_info(e.op).name;
+        out += " r";
+        out += std::to_string(e.a);
         if (arity > 1) out += " r" + std::to_string(e.b);
         if (arity == 3) out += " r" + std::to_string(e.c);
       }

@@ -20,6 +20,10 @@ struct Unary {
   static void run(const EwInstr& c, uint8_t* const* reg, int64_t n) {
     const float* a = reinterpret_cast<const float*>(reg[c.a]);
     float* d = reinterpret_cast<float*>(reg[c.dst]);
+    if (n == 1) {  // a whole vector of it: masked moves would wait for the store of the instruction before
+      *d = F::f(splat(*a))[0];
+      return;
+    }
     int64_t i = 0;
     for (; i + W <= n; i += W) store(d + i, F::f(load(a + i)));
     if (i < n) store_part(d + i, F::f(load_part(a + i, n - i)), n - i);
@@ -32,6 +36,10 @@ struct Binary {
     const float* a = reinterpret_cast<const float*>(reg[c.a]);
     const float* b = reinterpret_cast<const float*>(reg[c.b]);
     float* d = reinterpret_cast<float*>(reg[c.dst]);
+    if (n == 1) {
+      *d = F::f(splat(*a), splat(*b))[0];
+      return;
+    }
     int64_t i = 0;
     for (; i + W <= n; i += W) store(d + i, F::f(load(a + i), load(b + i)));
     if (i < n) store_part(d + i, F::f(load_part(a + i, n - i), load_part(b + i, n - i)), n - i);
@@ -202,6 +210,7 @@ static void adam_f32(const EwInstr& c, uint8_t* const* reg, int64_t n) {
   }
 }
 
+// clang-format off
 static EwFn elementwise_fn(int op, Dtype in, Dtype out) {
   if (op == ew_adam) return in == Dtype::f32 && out == Dtype::f32 ? adam_f32 : nullptr;
   if (op == ew_cast && out == Dtype::f32) {
@@ -214,34 +223,29 @@ static EwFn elementwise_fn(int op, Dtype in, Dtype out) {
   }
   if (in == Dtype::f32 && out == Dtype::f32) {
     switch (op) {
-#define U(name) \
-  case ew_##name: return Unary<F_##name>::run;
-    U(copy)
-    U(neg) U(abs) U(sign) U(square) U(reciprocal) U(sqrt) U(rsqrt) U(exp) U(expm1) U(log) U(log1p) U(sin) U(cos) U(tanh)
-        U(sigmoid) U(erf) U(floor) U(ceil) U(round) U(trunc) U(relu)
+#define U(name) case ew_##name: return Unary<F_##name>::run;
+      U(copy) U(neg) U(abs) U(sign) U(square) U(reciprocal) U(sqrt) U(rsqrt) U(exp) U(expm1) U(log) U(log1p) U(sin) U(cos)
+      U(tanh) U(sigmoid) U(erf) U(floor) U(ceil) U(round) U(trunc) U(relu)
 #undef U
-#define B(name) \
-  case ew_##name: return Binary<F_##name>::run;
-            B(add) B(sub) B(mul) B(div) B(max) B(min)
+#define B(name) case ew_##name: return Binary<F_##name>::run;
+      B(add) B(sub) B(mul) B(div) B(max) B(min)
 #undef B
-                case ew_clip:
-      return Ternary<F_clip>::run;
-    case ew_where: return where_f32;
-      default : break;
+      case ew_clip: return Ternary<F_clip>::run;
+      case ew_where: return where_f32;
+      default: break;
     }
   }
   if (in == Dtype::f32 && out == Dtype::b8) {
     switch (op) {
-#define C(name) \
-  case ew_##name: return Compare<F_##name>::run;
-      C(eq)
-      C(ne) C(lt) C(le) C(gt) C(ge)
+#define C(name) case ew_##name: return Compare<F_##name>::run;
+      C(eq) C(ne) C(lt) C(le) C(gt) C(ge)
 #undef C
-          default : break;
+      default: break;
     }
   }
   return elementwise_plain(op, in, out);
 }
+// clang-format on
 
 // ---- blocks
 

@@ -108,6 +108,49 @@ static __attribute__((noinline)) void collect_row(const Step& s, Frame& f, int w
   flush();
 }
 
+template <int Bytes>
+RV_INLINE void copy_fixed(uint8_t* to, const uint8_t* from, int64_t row_step, const int64_t* order, int64_t first_row,
+                          int64_t rows) {
+  for (int64_t i = 0; i < rows; ++i)
+    __builtin_memcpy(to + i * Bytes, from + (order ? order[i] : first_row + i) * row_step, Bytes);
+}
+// Dense rows, one after the other. The commonest small rows (a label, a few floats) are moves without a call.
+RV_INLINE void copy_rows(uint8_t* to, const uint8_t* from, int64_t row_step, const int64_t* order, int64_t first_row,
+                         int64_t rows, int64_t bytes) {
+  switch (bytes) {
+    case 1: return copy_fixed<1>(to, from, row_step, order, first_row, rows);
+    case 4: return copy_fixed<4>(to, from, row_step, order, first_row, rows);
+    case 8: return copy_fixed<8>(to, from, row_step, order, first_row, rows);
+    case 12: return copy_fixed<12>(to, from, row_step, order, first_row, rows);
+    case 16: return copy_fixed<16>(to, from, row_step, order, first_row, rows);
+    case 32: return copy_fixed<32>(to, from, row_step, order, first_row, rows);
+    default: break;
+  }
+  for (int64_t i = 0; i < rows; ++i)
+    std::memcpy(to + i * bytes, from + (order ? order[i] : first_row + i) * row_step, static_cast<size_t>(bytes));
+}
+
+// May any of the n elements be one that check_row tells of? Types it does not know: yes.
+template <class T>
+RV_INLINE bool any_outside(const T* x, int64_t n, int64_t lo, int64_t hi) {
+  const uint64_t span = static_cast<uint64_t>(hi) - static_cast<uint64_t>(lo);
+  uint64_t bad = 0;
+  for (int64_t i = 0; i < n; ++i) bad |= static_cast<uint64_t>(static_cast<int64_t>(x[i])) - static_cast<uint64_t>(lo) >= span;
+  return bad != 0;
+}
+RV_INLINE bool suspicious(const Step& s, const uint8_t* to, int64_t n) {
+  const Dtype d = static_cast<Dtype>(s.dim[3]);
+  if (s.dim[6] & 2) {
+    if (s.dim[6] & 4 || s.dim[9] < s.dim[8]) return true;
+    if (d == Dtype::i64) return any_outside(reinterpret_cast<const int64_t*>(to), n, s.dim[8], s.dim[9]);
+    if (d == Dtype::i32) return any_outside(reinterpret_cast<const int32_t*>(to), n, s.dim[8], s.dim[9]);
+    if (d == Dtype::u8) return any_outside(to, n, s.dim[8], s.dim[9]);
+    return true;
+  }
+  if (d == Dtype::f32) return first_non_finite(reinterpret_cast<const float*>(to), n) >= 0;
+  return d == Dtype::f64;
+}
+
 static void gather(const Step& s, Frame& f, int w, int n) {
   int64_t first, last;
   share(s.units, w, n, first, last);
@@ -124,31 +167,45 @@ static void gather(const Step& s, Frame& f, int w, int n) {
   uint8_t* out = static_cast<uint8_t*>(s.buf[1]);
   const int64_t* order = s.dim[6] & 8 ? nullptr : f.rows;
   const int64_t ahead = 2 * rows;
-  const int64_t line_bytes = dense ? elements * from_size : 0;
+  const int64_t line_bytes = dense ? elements * from_size : 0, to_bytes = elements * to_size;
   EwInstr c{};
   c.dst = 1;
   if (from_type != to_type) c.fn = elementwise_fn(ew_cast, from_type, to_type);
-  for (int64_t i = first; i < last; ++i) {
-    const int64_t row = order ? order[i] : f.first_row + i;
-    const uint8_t* from = base + row * row_step;
-    uint8_t* to = out + i * elements * to_size;
-    if (order && i + ahead < f.rows_left) {
-      const uint8_t* next = base + order[i + ahead] * row_step;
-      for (int64_t b = 0; b < line_bytes; b += 64) __builtin_prefetch(next + b);
+  // A few rows at a time: copied, then converted together if they are short, then looked through while in L1.
+  constexpr int64_t kChunkBytes = 8192;
+  const int64_t widest = line_bytes > to_bytes ? line_bytes : to_bytes;
+  const int64_t at_once = !dense || widest > kChunkBytes / 2 ? 1 : widest ? kChunkBytes / widest : last - first;
+  const bool together = c.fn && at_once > 1 && line_bytes < 128;
+  for (int64_t i = first; i < last; i += at_once) {
+    const int64_t some = last - i < at_once ? last - i : at_once;
+    const int64_t* numbers = order ? order + i : nullptr;
+    uint8_t* to = out + i * to_bytes;
+    if (dense && order) {
+      const int64_t until = i + some < f.rows_left - ahead ? i + some : f.rows_left - ahead;
+      for (int64_t k = i + ahead; k < until + ahead; ++k) {
+        const uint8_t* next = base + order[k] * row_step;
+        for (int64_t b = 0; b < line_bytes; b += 64) __builtin_prefetch(next + b);
+      }
     }
     if (!dense) {
-      collect_row(s, f, w, c, from, to, from_size, to_size);
-      if (s.dim[6] & 3) check_row(s, f, row, to);
-      continue;
-    }
-    if (c.fn) {
-      uint8_t* reg[2] = {const_cast<uint8_t*>(from), to};
-      c.fn(c, reg, elements);
+      const int64_t row = order ? order[i] : f.first_row + i;
+      collect_row(s, f, w, c, base + row * row_step, to, from_size, to_size);
+    } else if (!c.fn) {
+      copy_rows(to, base, row_step, numbers, f.first_row + i, some, line_bytes);
+    } else if (together) {
+      uint8_t* reg[2] = {f.scratch[w], to};
+      copy_rows(reg[0], base, row_step, numbers, f.first_row + i, some, line_bytes);
+      c.fn(c, reg, some * elements);
     } else {
-      if (elements == 1 && to_size == 4) std::memcpy(to, from, 4);
-      else std::memcpy(to, from, static_cast<size_t>(elements * to_size));
+      for (int64_t k = 0; k < some; ++k) {
+        const int64_t row = numbers ? numbers[k] : f.first_row + i + k;
+        uint8_t* reg[2] = {const_cast<uint8_t*>(base + row * row_step), to + k * to_bytes};
+        c.fn(c, reg, elements);
+      }
     }
-    if (s.dim[6] & 3) check_row(s, f, row, to);
+    if ((s.dim[6] & 3) && suspicious(s, to, some * elements)) [[unlikely]]
+      for (int64_t k = 0; k < some; ++k)
+        check_row(s, f, numbers ? numbers[k] : f.first_row + i + k, to + k * to_bytes);
   }
 }
 

@@ -168,6 +168,22 @@ RV_INLINE void columns_step(const float* x, int64_t ld, int64_t rows, float* sta
     for (int v = 0; v < V; ++v) store(state + r * 64 + v * W, acc[r][v]);
 }
 
+// The same for at most W columns of a whole matrix: nothing waits in memory.
+RV_INLINE vf narrow_columns(const float* x, int64_t ld, int64_t rows, int64_t columns) {
+  vf a{}, b{}, c{}, d{};
+  int64_t i = 0;
+  for (; i + 4 <= rows; i += 4, x += 4 * ld) {
+    a += load_part(x, columns);
+    b += load_part(x + ld, columns);
+    c += load_part(x + 2 * ld, columns);
+    d += load_part(x + 3 * ld, columns);
+  }
+  if (i < rows) a += load_part(x, columns);
+  if (i + 1 < rows) b += load_part(x + ld, columns);
+  if (i + 2 < rows) c += load_part(x + 2 * ld, columns);
+  return (a + b) + (c + d);
+}
+
 template <class Op>
 struct Columns {
   alignas(64) float state[4 * 64];
@@ -279,6 +295,10 @@ static void column_sums(const Step& s, Frame& f, int w, int n) {
   const int64_t last = u < v ? panels * v / s.units : 0;
   for (int64_t p = u < v ? panels * u / s.units : 0; p < last; ++p) {
     const int64_t c = p * kPanel, columns = N - c < kPanel ? N - c : kPanel;
+    if (columns <= W && out && !s.program) {
+      store_part(out + c, narrow_columns(x + c, ld, rows, columns), columns);
+      continue;
+    }
     Columns<SumOf> sums(columns);
     sums.add(x + c, ld, rows);
     if (out && !s.program) {

@@ -134,12 +134,12 @@ def _go(
     engine: str | None,
     hooks: CallbackList,
     batched: bool,
-    stop: Any = None,
+    told: bool = True,
 ) -> tuple[Step, list[Mapping[str, Any]]]:
-    """All batches of an epoch."""
+    """All batches of an epoch; ``told``: the printer shows how far it is."""
     step = step_of(model, kind, source.example(), engine)
     rows = source.size if isinstance(source, ArraySource) else 0
-    progress = hooks.progress
+    progress = hooks.progress if told else None
 
     def tick(done: int) -> bool:
         assert progress is not None
@@ -148,9 +148,8 @@ def _go(
 
     begin = end = None
     if batched:
-        name = {"train": "train", "test": "test", "predict": "predict"}[kind]
-        on_begin = getattr(hooks, f"on_{name}_batch_begin")
-        on_end = getattr(hooks, f"on_{name}_batch_end")
+        on_begin = getattr(hooks, f"on_{kind}_batch_begin")
+        on_end = getattr(hooks, f"on_{kind}_batch_end")
 
         def begin(batch: int) -> None:
             on_begin(batch)
@@ -266,7 +265,7 @@ def fit(
         step, _ = _go(model, "train", source, engine, hooks, batched)
         logs = step.logs()
         if validation is not None and _due(epoch + 1, validation_freq):
-            found = _evaluate(model, validation, engine, hooks)
+            found = _evaluate(model, validation, engine, hooks, told=False)
             logs |= {f"val_{name}": value for name, value in found.items()}
         model.__dict__["_epochs_done"] += 1
         hooks.on_epoch_end(epoch, logs)
@@ -311,12 +310,17 @@ def _tell_batch_hooks(hooks: CallbackList) -> None:
 
 
 def _evaluate(
-    model: Any, source: Source, engine: str | None, hooks: CallbackList
+    model: Any,
+    source: Source,
+    engine: str | None,
+    hooks: CallbackList,
+    told: bool = True,
 ) -> dict[str, Any]:
     reset_metrics(model)
     hooks.on_test_begin()
     source.begin(None)
-    step, _ = _go(model, "test", source, engine, hooks, hooks.needs_test_batch_hooks)
+    batched = hooks.needs_test_batch_hooks
+    step, _ = _go(model, "test", source, engine, hooks, batched, told)
     logs = step.logs()
     hooks.on_test_end(logs)
     return logs

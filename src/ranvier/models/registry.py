@@ -7,6 +7,7 @@ in the closed table of `ranvier.models.allowed` or among the caller's `custom_ob
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -204,13 +205,18 @@ class Restorer:
         custom_objects: classes and functions of the user's own, by name.
         budget: bytes of weights that may be made; `None` for any number. With a
             budget weights start at zero, for they are about to be read.
+        compiled: whether models are compiled as they were.
     """
 
     def __init__(
-        self, custom_objects: Mapping[str, Any] | None = None, budget: int | None = None
+        self,
+        custom_objects: Mapping[str, Any] | None = None,
+        budget: int | None = None,
+        compiled: bool = True,
     ) -> None:
         self.customs = customs(custom_objects)
         self.budget = budget
+        self.compiled = compiled
         self.shared: dict[Any, Any] = {}
         self.guarded: list[Layer] = []
 
@@ -344,6 +350,7 @@ class Restorer:
             if isinstance(made, Layer):
                 self._guard(made)
                 self._build(made, data.get("build_config"), here)
+                self._compile(made, data.get("compile_config"), here)
         return made
 
     def _argument(self, key: str, data: Any, where: str) -> Any:
@@ -369,34 +376,54 @@ class Restorer:
             return
         self._calling(layer.build_from_config, config, here)
 
+    def _compile(self, model: Layer, config: Any, here: str) -> None:
+        from ranvier.models.model import Model
+
+        if not (self.compiled and config and isinstance(model, Model)):
+            return
+        if not isinstance(config, Mapping):
+            raise _unreadable(f"{here}: its compile_config is no dict")
+        cls = type(model)
+        own_compile = cls.compile is not Model.compile
+        if own_compile and cls.compile_from_config is Model.compile_from_config:
+            warn(
+                Finding(
+                    "RV601",
+                    f"{cls.__name__} is loaded but not compiled: its compile() is its own",
+                    fix="call compile(), or define get_compile_config() and "
+                    "compile_from_config(config)",
+                )
+            )
+            return
+        self._calling(model.compile_from_config, config, here)
+
     def _guard(self, layer: Layer) -> None:
         """Counts what the layer's weights take, before they are made."""
         if self.budget is None:
             return
-        original = layer.add_weight
+        for inner in layer._flatten_layers():
+            if "add_weight" not in vars(inner):
+                counted = self._counted(inner.name, inner.add_weight)
+                object.__setattr__(inner, "add_weight", counted)
+                self.guarded.append(inner)
 
+    def _counted(self, name: str, original: Any) -> Any:
         def add_weight(
             shape: Any = None, initializer: Any = None, *rest: Any, **options: Any
         ) -> Variable:
             sizes = [int(size) for size in shape or ()]
-            need = 8
-            for size in sizes:
-                if size < 0:
-                    raise _unreadable(f"{layer.name}: a weight has the shape {sizes}")
-                need *= size
+            if any(size < 0 for size in sizes):
+                raise _unreadable(f"{name}: a weight has the shape {sizes}")
             assert self.budget is not None
-            self.budget -= need
+            self.budget -= 4 * math.prod(sizes)
             if self.budget < 0:
                 raise _unreadable(
-                    f"{layer.name}: a weight of shape {sizes} is larger than the file"
+                    f"{name}: a weight of shape {sizes} is larger than the file"
                 )
-            return original(shape, "zeros", *rest, **options)
+            made: Variable = original(shape, "zeros", *rest, **options)
+            return made
 
-        for inner in layer._flatten_layers():
-            if "add_weight" not in vars(inner):
-                object.__setattr__(inner, "add_weight", add_weight)
-                self.guarded.append(inner)
-            original = inner.add_weight
+        return add_weight
 
     def release(self) -> None:
         """Layers make weights without being counted again."""

@@ -116,36 +116,59 @@ def place_arena(steps: Sequence[Draft], keep: Sequence[Buffer]) -> int:
     return total
 
 
+#: A touched range of memory: space, first byte, end, share, whether it is written.
+Touch: TypeAlias = tuple[int, int, int, Share, bool]
+
+
 def place_barriers(steps: Sequence[Draft], workers: int) -> None:
     """Mark steps that run on one worker, and those that must wait for all before.
 
     A step waits when it touches bytes that another worker may have touched since the
-    last wait, one of the two writing.
+    last wait, one of the two writing. The plan runs again for the next batch, so its
+    first steps are looked at behind its last ones too.
     """
-    since: list[tuple[int, int, int, Share, bool]] = []
+    touches: list[list[Touch]] = []
     for step in steps:
         step.single = step.units <= 1 or step.cost < SHARE_NS
-        own = [
-            (_space(a.buffer), *_range(a), ("one",) if step.single else a.share, write)
-            for accesses, write in ((step.reads, False), (step.writes, True))
-            for a in accesses
-        ]
-        clash = any(
-            (w1 or w2)
-            and s1 == s2
-            and low1 < high2
-            and low2 < high1
-            and (k1 is None or k1 != k2)
-            for s1, low1, high1, k1, w1 in own
-            for s2, low2, high2, k2, w2 in since
+        touches.append(
+            [
+                (
+                    _space(a.buffer),
+                    *_range(a),
+                    ("one",) if step.single else a.share,
+                    write,
+                )
+                for accesses, write in ((step.reads, False), (step.writes, True))
+                for a in accesses
+            ]
         )
+    since: list[Touch] = []
+    for step, own in zip(steps, touches, strict=True):
         if step.guard:
             step.barrier = 2
-        elif clash and workers > 1:
+        elif workers > 1 and _clash(own, since):
             step.barrier = 1
+        since = own if step.barrier else since + own
+    for step, own in zip(steps, touches, strict=True):
         if step.barrier:
-            since = []
-        since += own
+            break
+        if workers > 1 and _clash(own, since):
+            step.barrier = 1
+            break
+        since = since + own
+
+
+def _clash(own: Sequence[Touch], others: Sequence[Touch]) -> bool:
+    return any(
+        (w1 or w2)
+        and s1 == s2
+        and low1 < high2
+        and low2 < high1
+        # Equal shares of different ranges are not the same bytes.
+        and (k1 is None or k1 != k2 or (low1, high1) != (low2, high2))
+        for s1, low1, high1, k1, w1 in own
+        for s2, low2, high2, k2, w2 in others
+    )
 
 
 def _space(buffer: Buffer) -> int:

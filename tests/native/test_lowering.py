@@ -1,0 +1,191 @@
+"""How graphs become steps: barriers, fusion, windows, and layouts of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from strategies import dense_stack, run
+
+from ranvier.engines import api
+from ranvier.engines.native import engine as native
+from ranvier.engines.native.draft import Access, Draft, place_barriers
+from ranvier.engines.native.storage import Panels
+from ranvier.engines.native.values import Buffer
+from ranvier.graph import Dim, Spec, Variable, trace
+from ranvier.graph import composites as c
+from ranvier.graph import functions as f
+from ranvier.graph.passes.grad import gradients
+
+B = Dim.symbol("batch")
+
+
+def steps_of(fn: Any, specs: Mapping[str, Spec], rows: int = 32) -> list[Draft]:
+    """The steps of a graph for so many rows."""
+    executable: Any = api.get("native").compile(trace(fn, specs))
+    executable.call(
+        {
+            name: np.zeros([rows, *s.shape[1:]], s.dtype)  # type: ignore[list-item]
+            for name, s in specs.items()
+        }
+    )
+    (compiled,) = executable._plans.values()
+    return compiled.steps
+
+
+def kernels(fn: Any, specs: Mapping[str, Spec], rows: int = 32) -> list[str]:
+    return [step.kernel for step in steps_of(fn, specs, rows)]
+
+
+X = {"x": Spec((B, 20), "float32")}
+
+# --------------------------------------------------------------------------- barriers
+
+
+def _step(reads: list[Access], writes: list[Access]) -> Draft:
+    return Draft("ew_run", reads=reads, writes=writes, units=8, cost=1e6)
+
+
+def test_workers_wait_for_bytes_of_others() -> None:
+    a, b = Buffer("arena", 64, offset=0), Buffer("arena", 64, offset=64)
+    rows = ("rows", 8, 1)
+    for share, waits in ((rows, 0), (("rows", 8, 2), 1), (None, 1)):
+        steps = [
+            _step([], [Access(a, 0, 64, rows)]),
+            _step([Access(a, 0, 64, share)], [Access(b, 0, 64, share)]),
+        ]
+        place_barriers(steps, 2)
+        assert [s.barrier for s in steps] == [0, waits]
+    apart = [_step([], [Access(a, 0, 64)]), _step([], [Access(b, 0, 64)])]
+    place_barriers(apart, 2)
+    assert [s.barrier for s in apart] == [0, 0]
+
+
+def test_one_share_of_buffers_that_overlap_is_not_the_same_bytes() -> None:
+    """The arena is reused: the same rows of a wider tensor begin elsewhere."""
+    narrow, wide = Buffer("arena", 64, offset=0), Buffer("arena", 256, offset=0)
+    rows = ("rows", 8, 1)
+    steps = [
+        _step([Access(narrow, 0, 64, rows)], []),
+        _step([], [Access(wide, 0, 256, rows)]),
+    ]
+    place_barriers(steps, 2)
+    assert [s.barrier for s in steps] == [0, 1]
+
+
+def test_one_worker_waits_for_nobody() -> None:
+    a = Buffer("arena", 64, offset=0)
+    steps = [_step([], [Access(a, 0, 64)]), _step([Access(a, 0, 64)], [])]
+    place_barriers(steps, 1)
+    assert [s.barrier for s in steps] == [0, 0]
+
+
+# ----------------------------------------------------------------------------- fusion
+
+
+def test_elementwise_chains_are_one_step() -> None:
+    def chain(i: Mapping[str, Any]) -> dict[str, Any]:
+        x = i["x"]
+        return {"y": f.where(x > 0, f.tanh(x * 2.0) + 1.0, f.exp(x) / 3.0)}
+
+    assert kernels(chain, X) == ["gather", "ew_run"]
+
+
+def test_bias_and_activation_run_on_the_tiles_of_the_product() -> None:
+    _, forward = dense_stack([20, 80, 10], f.tanh)
+    found = kernels(lambda i: {"y": forward(i["x"])}, X)
+    assert sum(k.startswith("gemm") for k in found) == 2
+    assert "ew_run" not in found
+
+
+def test_shapes_cost_nothing() -> None:
+    def move(i: Mapping[str, Any]) -> dict[str, Any]:
+        x = f.reshape(i["x"], (-1, 4, 5))
+        return {"y": f.sum(f.transpose(x[:, 1:, ::2], (2, 0, 1)), axis=0)}
+
+    found = kernels(move, X)
+    assert found[0] == "gather"
+    assert len(found) <= 3
+
+
+def test_a_training_step_has_few_steps() -> None:
+    """A count instead of a time: forward, loss, backward and update of two layers."""
+    weights, forward = dense_stack([20, 128, 10], c.relu)
+    slots = [
+        [Variable(np.zeros(w.shape, "float32"), kind="slot") for _ in range(2)]
+        for w in weights
+    ]
+
+    def step(i: Mapping[str, Any]) -> dict[str, Any]:
+        losses, _ = c.sparse_softmax_cross_entropy(forward(i["x"]), i["y"])
+        loss = f.mean(losses)
+        for w, g, (m, v) in zip(weights, gradients(loss, weights), slots, strict=True):
+            new = c.adam_update(w, m, v, g, *map(f.as_tensor, (0.01, 0.1, 0.001, 1e-7)))
+            for variable, value in zip((w, m, v), new, strict=True):
+                variable.assign(value)
+        return {}
+
+    found = kernels(step, {**X, "y": Spec((B,), "int32")})
+    assert len(found) <= 14, found
+    assert sum(k.startswith("gemm") for k in found) <= 5
+
+
+# ---------------------------------------------------------------------------- layouts
+
+
+@pytest.mark.parametrize(("n", "panels"), [(10, False), (64, False), (65, True)])
+def test_wide_weights_lie_in_panels(n: int, panels: bool) -> None:
+    value = np.random.default_rng(0).normal(size=(20, n)).astype("float32")
+    w = Variable(value, name="w")
+    slot = Variable(np.zeros((20, n), "float32"), name="slot", kind="slot")
+
+    def step(i: Mapping[str, Any]) -> dict[str, Any]:
+        y = f.matmul(i["x"], w)
+        (g,) = gradients(f.sum(f.square(y)), [w])
+        slot.assign(slot * 0.9 + g)
+        w.assign(w - slot * 0.001)
+        return {"y": y}
+
+    kernels(step, X)
+    assert isinstance(w.storage, Panels) == panels
+    assert isinstance(slot.storage, Panels) == panels
+    np.testing.assert_array_equal(w.numpy(), value)
+    other = np.ones((20, n), "float32")
+    w.assign(other)
+    np.testing.assert_array_equal(w.numpy(), other)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 48, 49, 130])
+@pytest.mark.parametrize(("k", "n"), [(1, 1), (3, 65), (20, 64), (33, 130), (70, 16)])
+def test_products_in_all_orientations(rows: int, k: int, n: int) -> None:
+    """Forward, input gradient and weight gradient, for odd sizes."""
+    rng = np.random.default_rng(0)
+    w = Variable(rng.normal(size=(k, n)).astype("float32"), name="w")
+
+    def step(i: Mapping[str, Any]) -> dict[str, Any]:
+        y = f.matmul(i["x"], w)
+        loss = f.sum(f.sin(y))
+        gx, gw = gradients(loss, [i["x"], w])
+        w.assign(w - gw * 0.01)
+        return {"y": y, "gx": gx}
+
+    x = rng.normal(size=(rows, k)).astype("float32")
+    graph = trace(step, {"x": Spec((B, k), "float32")})
+    before, found = w.numpy(), []
+    for engine in ("reference", "native"):
+        w.assign(before)
+        found.append({**run(engine, graph, {"x": x}), "w": w.numpy()})
+    for name, want in found[0].items():
+        np.testing.assert_allclose(found[1][name], want, rtol=1e-4, atol=1e-4)
+
+
+def test_plans_are_kept_and_bounded() -> None:
+    executable: Any = api.get("native").compile(trace(lambda i: {"y": i["x"] * 2.0}, X))
+    for rows in (3, 4, 3, 4):
+        executable.call({"x": np.zeros((rows, 20), "float32")})
+    assert len(executable._plans) == 2
+    for rows in range(1, 60):
+        executable.call({"x": np.zeros((rows, 20), "float32")})
+    assert len(executable._plans) == native.PLANS
