@@ -57,10 +57,12 @@ def test_workers_wait_for_bytes_of_others() -> None:
             _step([Access(a, 0, 64, share)], [Access(b, 0, 64, share)]),
         ]
         place_barriers(steps, 2)
-        assert [s.barrier for s in steps] == [0, waits]
+        # The plan runs again: its first step waits for the last one too.
+        assert [s.barrier for s in steps] == [waits, waits]
     apart = [_step([], [Access(a, 0, 64)]), _step([], [Access(b, 0, 64)])]
     place_barriers(apart, 2)
-    assert [s.barrier for s in apart] == [0, 0]
+    # Nothing in common; but in the next round another worker may write a again.
+    assert [s.barrier for s in apart] == [1, 0]
 
 
 def test_one_share_of_buffers_that_overlap_is_not_the_same_bytes() -> None:
@@ -72,7 +74,19 @@ def test_one_share_of_buffers_that_overlap_is_not_the_same_bytes() -> None:
         _step([], [Access(wide, 0, 256, rows)]),
     ]
     place_barriers(steps, 2)
-    assert [s.barrier for s in steps] == [0, 1]
+    assert [s.barrier for s in steps] == [1, 1]
+
+
+def test_a_wait_anywhere_in_the_round_serves_the_next_round_too() -> None:
+    a, b = Buffer("arena", 64, offset=0), Buffer("arena", 64, offset=64)
+    steps = [
+        _step([], [Access(a, 0, 64)]),
+        _step([Access(a, 0, 64)], [Access(b, 0, 64)]),
+        _step([Access(b, 0, 64)], []),
+    ]
+    place_barriers(steps, 2)
+    # The third step reads b only; a was last touched before the wait in front of it.
+    assert [s.barrier for s in steps] == [0, 1, 1]
 
 
 def test_one_worker_waits_for_nobody() -> None:

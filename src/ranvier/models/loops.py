@@ -121,9 +121,13 @@ def source_of(
 
 
 def shuffle_seed(model: Any) -> int:
-    """The seed of the model's shuffles, drawn at the first."""
+    """The seed of the model's shuffles: that of the process at its first `fit`.
+
+    With the number of the epoch it decides the order, so that a run that is resumed
+    goes on in the order it would have had.
+    """
     if model._shuffle_seed is None:
-        model.__dict__["_shuffle_seed"] = _seed.next_seed()
+        model.__dict__["_shuffle_seed"] = _seed.global_seed()
     return model._shuffle_seed
 
 
@@ -255,6 +259,7 @@ def fit(
             f"RV401 continuing after {model._epochs_done} epochs: weights and optimizer "
             "state are kept; model.reset() starts afresh"
         )
+    model.__dict__["_epochs_done"] = max(model._epochs_done, initial_epoch)
     hooks.on_train_begin()
     logs: dict[str, Any] = {}
     seed = shuffle_seed(model)
