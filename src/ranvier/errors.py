@@ -280,11 +280,17 @@ def nearest(name: object, candidates: Iterable[str], count: int = 1) -> str:
     """
     import difflib
 
-    by_lower: dict[str, str] = {}
+    wanted = str(name)
+    spellings: dict[str, list[str]] = {}
     for candidate in candidates:
-        by_lower.setdefault(str(candidate).lower(), str(candidate))
-    close = difflib.get_close_matches(str(name).lower(), by_lower, n=count)
-    return " or ".join(repr(by_lower[key]) for key in close)
+        spellings.setdefault(str(candidate).lower(), []).append(str(candidate))
+    close = difflib.get_close_matches(wanted.lower(), spellings, n=count)
+
+    def likeness(spelling: str) -> float:
+        # Of "Adam" and "adam", the one spelled like what was written.
+        return difflib.SequenceMatcher(None, wanted, spelling).ratio()
+
+    return " or ".join(repr(max(spellings[key], key=likeness)) for key in close)
 
 
 def unknown_name(

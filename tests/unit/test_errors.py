@@ -90,6 +90,8 @@ def test_nearest() -> None:
     assert found == "'categorical_crossentropy'"
     assert errors.nearest("meansquarederror", names) == "'MeanSquaredError'"
     assert errors.nearest("zzzz", names) == ""
+    assert errors.nearest("adm", ["Adam", "adam"]) == "'adam'"
+    assert errors.nearest("Adm", ["Adam", "adam"]) == "'Adam'"
 
 
 def test_unknown_name() -> None:

@@ -169,9 +169,13 @@ def _aligned(*xs: Any) -> list[Tensor]:
     return [broadcast_to(t, shape) for t in tensors]
 
 
-def _binary(op: Any, doc: str, true_float: bool = False) -> Callable[..., Tensor]:
+def _binary(
+    op: Any, doc: str, true_float: bool = False, truth: Any = None
+) -> Callable[..., Tensor]:
     def call(x1: Any, x2: Any) -> Tensor:
         a, b = _aligned(x1, x2)
+        if truth is not None and a.dtype == "bool":
+            return apply(truth, a, b)
         if true_float and not a.spec.floating:
             a, b = cast(a, "float32"), cast(b, "float32")
         return apply(op, a, b)
@@ -191,9 +195,11 @@ def _unary(op: Any, doc: str, floating: bool = True) -> Callable[[Any], Tensor]:
     return call
 
 
-add = _binary(_e.add, "Elementwise x1 + x2.")
+add = _binary(_e.add, "Elementwise x1 + x2; of truth values: or.", truth=_e.logical_or)
 subtract = _binary(_e.sub, "Elementwise x1 - x2.")
-multiply = _binary(_e.mul, "Elementwise x1 * x2.")
+multiply = _binary(
+    _e.mul, "Elementwise x1 * x2; of truth values: and.", truth=_e.logical_and
+)
 divide = true_divide = _binary(_e.div, "Elementwise x1 / x2, in floats.", True)
 maximum = _binary(_e.max_, "Elementwise maximum; NaN wins.")
 minimum = _binary(_e.min_, "Elementwise minimum; NaN wins.")
@@ -227,7 +233,6 @@ def power(x1: Any, x2: Any) -> Tensor:
 
 
 negative = _unary(_e.neg, "Elementwise -x.", False)
-absolute = _unary(_e.abs_, "Elementwise |x|.", False)
 sign = _unary(_e.sign, "Elementwise sign: -1, 0 or 1.", False)
 exp = _unary(_e.exp, "Elementwise e**x.")
 expm1 = _unary(_e.expm1, "Elementwise e**x - 1, accurate near 0.")
@@ -257,6 +262,12 @@ trunc = _unary(_e.trunc, "Elementwise whole part.")
 isnan = _unary(_e.isnan, "Elementwise: is it NaN.")
 isinf = _unary(_e.isinf, "Elementwise: is it infinite.")
 isfinite = _unary(_e.isfinite, "Elementwise: is it neither infinite nor NaN.")
+
+
+def absolute(x: Any) -> Tensor:
+    """Elementwise |x|."""
+    x = as_tensor(x)
+    return x if x.dtype == "bool" else apply(_e.abs_, x)
 
 
 def square(x: Any) -> Tensor:

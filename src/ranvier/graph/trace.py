@@ -340,6 +340,32 @@ class Trace:
         return tensor.node if tensor.node is not None else constant(tensor.numpy())
 
 
+def tap(name: str, value: Any) -> Any:
+    """Make a value inside a step an output of its graph, called ``tap:name``.
+
+    Engines copy it out when it is collected; nothing else changes. Outside a trace
+    nothing happens. In a loop or branch there is no one value to copy: return it.
+
+    Returns:
+        ``value``.
+
+    Raises:
+        ShapeError: RV100, for a name that is taken, or inside a loop or branch.
+    """
+    trace = current_trace()
+    if trace is None:
+        return value
+    if trace.parent is not None or name in trace.taps:
+        taken = name in trace.taps
+        raise ShapeError(
+            "RV100",
+            f"tap {name!r} " + ("is taken" if taken else "is inside a loop or branch"),
+            fix="another name" if taken else "return the value, and tap the result",
+        )
+    trace.taps[name] = trace.lift(_tensor(value))
+    return value
+
+
 def constant(value: np.ndarray[Any, Any]) -> Node:
     """A constant node. The array must not change afterwards."""
     return Node(CONST, (), {"value": value}, Spec(value.shape, str(value.dtype)))

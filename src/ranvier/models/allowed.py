@@ -34,18 +34,29 @@ _SEQUENTIAL = ("keras", "keras.models", "keras.src.models.sequential")
 
 _registered: dict[str, Any] = {}
 _names: dict[Any, str] = {}
-_scope: ContextVar[Mapping[str, Any] | None] = ContextVar("custom_objects", default=None)
+_scope: ContextVar[Mapping[str, Any] | None] = ContextVar(
+    "custom_objects", default=None
+)
 
 
 @functools.cache
 def builtins() -> dict[tuple[str, str], type]:
     """The classes that a file may name, by module and class name."""
-    from ranvier import constraints, initializers, layers, losses, metrics, optimizers
-    from ranvier import regularizers
+    from ranvier import (
+        constraints,
+        initializers,
+        layers,
+        losses,
+        metrics,
+        optimizers,
+        regularizers,
+    )
     from ranvier.models.sequential import Sequential
     from ranvier.optimizers import schedules
 
-    found: dict[tuple[str, str], type] = {(m, "Sequential"): Sequential for m in _SEQUENTIAL}
+    found: dict[tuple[str, str], type] = {
+        (m, "Sequential"): Sequential for m in _SEQUENTIAL
+    }
     for name in layers.__all__:
         member = getattr(layers, name)
         if inspect.isclass(member) and issubclass(member, layers.Layer):
@@ -77,7 +88,7 @@ def _public_names() -> dict[type, tuple[str, str]]:
     found: dict[type, tuple[str, str]] = {}
     for (module, name), cls in builtins().items():
         # An alias must not take the place of the class's own name.
-        if cls not in found or cls.__name__ == name and found[cls][1] != name:
+        if cls not in found or (cls.__name__ == name and found[cls][1] != name):
             found[cls] = module, name
     return found
 

@@ -76,7 +76,9 @@ def damaged(path: Any, what: str) -> Iterator[None]:
             why += f"\n{fault.details}"
         raise fault_of(path, f"{what}: {why}", fault.fix) from fault
     except MemoryError as fault:
-        raise fault_of(path, f"{what}: it asks for more memory than there is") from fault
+        raise fault_of(
+            path, f"{what}: it asks for more memory than there is"
+        ) from fault
     except Exception as fault:
         text = str(fault).split("\n")[0][:300] or "no further details"
         raise fault_of(path, f"{what}: {type(fault).__name__}: {text}") from fault
@@ -91,9 +93,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """
     place = Path(path).expanduser()
     if place.is_dir():
-        raise FileError(
-            "RV605", f"{place} is a folder, not a model file", fix=_FOREIGN
-        )
+        raise FileError("RV605", f"{place} is a folder, not a model file", fix=_FOREIGN)
     try:
         file = open(place, "rb")  # noqa: SIM115 (closed below; only opening may fail)
     except (OSError, ValueError) as fault:
@@ -137,7 +137,9 @@ def read_archive(file: IO[bytes], path: Any) -> dict[str, bytes]:
             "model.load_weights(path) for weights; " + _FOREIGN,
         )
     if not magic.startswith(b"PK"):
-        raise fault_of(path, "it is not a Keras v3 file: those are zip archives", _FOREIGN)
+        raise fault_of(
+            path, "it is not a Keras v3 file: those are zip archives", _FOREIGN
+        )
     with damaged(path, "the archive is damaged"), zipfile.ZipFile(file) as archive:
         infos = archive.infolist()
         _check_members(infos, size, path)

@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from ranvier import initializers
 from ranvier.errors import FileError, Finding, RanvierError, nearest, warn
-from ranvier.graph import Tensor, Variable
+from ranvier.graph import Dim, Spec, Tensor, Variable, trace
+from ranvier.graph.trace import outside
 from ranvier.layers.base import Layer
 from ranvier.layers.policy import DTypePolicy, serialized_policy
 from ranvier.models.allowed import (
@@ -26,6 +28,7 @@ from ranvier.models.allowed import (
     get_registered_name,
     public_name,
 )
+from ranvier.models.step import BATCH
 
 __all__ = [
     "Restorer",
@@ -158,9 +161,21 @@ def _instance(obj: Any) -> dict[str, Any]:
     for key in ("build_config", "compile_config"):
         method = getattr(obj, f"get_{key}", None)
         found = method() if method is not None else None
+        if found is None and key == "build_config":
+            found = _shape_seen(obj)
         if found is not None:
             described[key] = serialize_keras_object(found)
     return described
+
+
+def _shape_seen(obj: Any) -> dict[str, Any] | None:
+    """The input shape of a model without `build`, from a step it has run."""
+    for step in getattr(obj, "_steps", {}).values():
+        x = step.graph.inputs.get("x")
+        if x is not None:
+            sizes = [None if isinstance(s, Dim) else int(s) for s in x.spec.shape]
+            return {"input_shape": [None, *sizes[1:]]}
+    return None
 
 
 def serialize_layer(layer: Layer) -> dict[str, Any]:
@@ -281,11 +296,10 @@ class Restorer:
             if isinstance(name, str) and name != "function" and name in self.customs:
                 return self.customs[name]
         name, module = data["config"], data.get("module")
-        if isinstance(name, str) and isinstance(module, str):
-            if module == "builtins" or module.split(".")[0] == "keras":
-                found = builtin_function(name)
-                if found is not None:
-                    return found
+        if isinstance(module, str) and module.split(".")[0] in ("builtins", "keras"):
+            found = builtin_function(str(name))
+            if found is not None:
+                return found
         raise self._unknown("function", str(name), here)
 
     def _unknown(self, kind: str, name: str, here: str) -> FileError:
@@ -355,9 +369,11 @@ class Restorer:
 
     def _argument(self, key: str, data: Any, where: str) -> Any:
         """An argument; one that takes functions may name one of the user's."""
-        if isinstance(data, str) and data in self.customs:
-            if key.endswith(("activation", "initializer", "regularizer", "constraint")):
-                return self.customs[data]
+        takes_functions = key.endswith(
+            ("activation", "initializer", "regularizer", "constraint")
+        )
+        if takes_functions and isinstance(data, str) and data in self.customs:
+            return self.customs[data]
         return self.value(data, where)
 
     def _build(self, layer: Layer, config: Any, here: str) -> None:
@@ -369,10 +385,7 @@ class Restorer:
         plain = type(layer).build is Layer.build or type(layer).build is Model.build
         if isinstance(layer, Model) and plain and isinstance(shape, list):
             # A model without build() of its own has its weights made by its call().
-            dtype = layer._dtype_of_input() or layer.compute_dtype
-            self._calling(
-                lambda s: layer._build_by_tracing(tuple(s), dtype), shape, here
-            )
+            self._calling(lambda sizes: _traced(layer, sizes), shape, here)
             return
         self._calling(layer.build_from_config, config, here)
 
@@ -421,6 +434,10 @@ class Restorer:
                     f"{name}: a weight of shape {sizes} is larger than the file"
                 )
             made: Variable = original(shape, "zeros", *rest, **options)
+            # What `Model.reset` starts from is the initializer that was configured.
+            floating = made.dtype.startswith("float")
+            default = "glorot_uniform" if floating else "zeros"
+            made.initializer = initializers.get(initializer or default)
             return made
 
         return add_weight
@@ -443,6 +460,20 @@ class Restorer:
         except Exception as fault:
             text = f"{type(fault).__name__}: {fault}"[:400]
             raise _unreadable(f"{here}: {text}") from fault
+
+
+def _traced(model: Any, shape: list[Any]) -> None:
+    """Makes a model's weights by calling it on a symbol of this shape."""
+    sizes = [BATCH] + [
+        Dim.symbol(f"free{axis}") if size is None else int(size)
+        for axis, size in enumerate(shape[1:], 1)
+    ]
+    dtype = model._dtype_of_input() or model.compute_dtype
+    with outside():
+        trace(
+            lambda inputs: [model(inputs["x"])] and {}, {"x": Spec(tuple(sizes), dtype)}
+        )
+    model._clear_losses()
 
 
 def _wants_raw(cls: Any, custom: bool) -> bool:

@@ -155,7 +155,9 @@ def load_weights(model: Any, filepath: Path, skip_mismatch: bool = False) -> Non
         if magic == b"PK":
             members = archive.read_archive(file, filepath)
             source = io.BytesIO(members[archive.WEIGHTS])
-        found = read_tree(model, source, filepath, optimizer="if there")
+        found = read_tree(
+            model, source, filepath, optimizer="if there", skip_mismatch=skip_mismatch
+        )
     apply_tree(found, filepath)
 
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 from typing import IO, Any
 
 import numpy as np
 
 from ranvier._lookup import snake_case
-from ranvier.errors import EnvironmentFault, FileError
+from ranvier.errors import EnvironmentFault, FileError, Finding, warn
 from ranvier.graph import Variable
 from ranvier.layers.base import _OWN, Layer
 from ranvier.models.archive import allowance, damaged, fault_of
@@ -107,7 +107,7 @@ def _attributes(owner: Layer) -> Iterator[tuple[str, Any]]:
     for name in sorted(names, key=lambda n: f"~{n}" if n.startswith("_") else n):
         try:
             value = getattr(owner, name)
-        except Exception:  # noqa: S112 (a property of the user's that fails now)
+        except Exception:
             continue
         yield name, value
 
@@ -195,6 +195,7 @@ def read_tree(
     path: Any,
     *,
     optimizer: str = "required",
+    skip_mismatch: bool = False,
 ) -> Found:
     """Reads all variables of a model; sets none.
 
@@ -203,6 +204,7 @@ def read_tree(
         file: the HDF5 file.
         path: its name, for messages.
         optimizer: ``"required"``, ``"if there"`` or ``"ignored"``.
+        skip_mismatch: leave owners out whose variables do not match.
 
     Raises:
         FileError: RV601 when the file is damaged or unsafe, or a variable is missing or
@@ -216,8 +218,6 @@ def read_tree(
     found: Found = []
     with damaged(path, "the weights are damaged"), h5py.File(file, "r") as root:
         reader = _Reader(h5py, root, path, allowance(size))
-        if reader.group("layer_names" if "layer_names" in root else "") is None:
-            raise fault_of(path, "it has no weights")
         if "layer_names" in root.attrs or "model_weights" in root:
             raise fault_of(
                 path,
@@ -228,12 +228,14 @@ def read_tree(
             if isinstance(place.owner, Optimizer):
                 if optimizer == "ignored":
                     continue
-                group = reader.group(place.path)
-                if group is None and optimizer == "if there":
+                if optimizer == "if there" and reader.group(place.path) is None:
                     continue
-                found.append((place, reader.optimizer(place)))
-            else:
+            try:
                 found.append((place, reader.variables(place)))
+            except FileError as fault:
+                if not skip_mismatch:
+                    raise
+                warn(Finding("RV601", f"{place.label} is left as it is", fault.details))
     return found
 
 
@@ -291,28 +293,28 @@ class _Reader:
         return sorted(group, key=lambda n: (len(n), n))
 
     def variables(self, place: Place) -> dict[str, np.ndarray[Any, Any]]:
-        """The arrays of a layer, of the shapes it has."""
+        """The arrays of a layer or optimizer, of the shapes it has."""
         names = self.names(place)
         expected = _own_variables(place.owner)
         if expected is None:
             return {name: self.array(place, name, None) for name in names}
-        return self._matching(place, names, expected)
-
-    def optimizer(self, place: Place) -> dict[str, np.ndarray[Any, Any]]:
-        """The arrays of an optimizer; fewer when it had not begun."""
-        names = self.names(place)
-        expected = _own_variables(place.owner)
-        if expected is None:
-            return {name: self.array(place, name, None) for name in names}
-        begun = [v for v in expected if v.kind in ("counter", "hyper")]
-        if len(names) == len(begun) < len(expected):
-            expected = begun
+        if isinstance(place.owner, Optimizer):
+            # One that had not begun when it was saved has no slots in the file.
+            begun = [v for v in expected if v.kind in ("counter", "hyper")]
+            if len(names) == len(begun):
+                expected = begun
         return self._matching(place, names, expected)
 
     def _matching(
         self, place: Place, names: list[str], expected: list[Variable]
     ) -> dict[str, np.ndarray[Any, Any]]:
         wanted = [str(i) for i in range(len(expected))]
+        if names and isinstance(place.owner, Layer) and not place.owner.built:
+            raise self.refuse(
+                f"{place.label} has no weights yet: it makes them "
+                "when it is first called, and the file does not say on which shape",
+                "make the model in code, call it once on data, then load_weights(path)",
+            )
         if sorted(names) != sorted(wanted):
             raise self.refuse(
                 f"{place.label} has {len(expected)} variables"
@@ -390,8 +392,3 @@ def _h5py() -> Any:
             fix="pip install h5py",
         ) from fault
     return h5py
-
-
-def has_state(value: Mapping[str, Any] | None) -> bool:
-    """Whether a compile configuration says anything."""
-    return bool(value)

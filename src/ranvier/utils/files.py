@@ -215,6 +215,8 @@ def download(
             TimeoutError,
             ConnectionError,
         ) as fault:
+            if isinstance(fault, urllib.error.HTTPError):
+                fault.close()
             raise EnvironmentFault(
                 "RV802",
                 f"{url} cannot be fetched",

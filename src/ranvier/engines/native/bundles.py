@@ -231,5 +231,3 @@ def pool(bundle: Bundle) -> None:
             variable = member.variables[role]
             move(variable, Pooled(room, at, variable.storage.read()))
             at += member.size
-
-

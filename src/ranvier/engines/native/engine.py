@@ -28,7 +28,7 @@ from ranvier.engines.native.draft import (
     place_arena,
     place_barriers,
 )
-from ranvier.engines.native.gaps import no_kernel
+from ranvier.engines.native.gaps import no_kernel, wrong_dtype
 from ranvier.engines.native.lowering import ROWS, Lowering, Source, elementwise
 from ranvier.engines.native.plan import (
     ARENA,
@@ -354,10 +354,10 @@ def _joined(array: Array) -> Array:
 def _refuse_unknown(graph: Graph) -> None:
     for node in graph.nodes():
         name = node.op.name
-        if name in ("input", "variable") or name in ROWS:
-            continue
-        if not elementwise(node):
-            raise no_kernel(node)
+        known = name in ("input", "variable") or name in ROWS or elementwise(node)
+        fault = wrong_dtype(node) if known else no_kernel(node)
+        if fault is not None:
+            raise fault
 
 
 def wanted_panels(graph: Graph) -> frozenset[Variable]:

@@ -27,3 +27,35 @@ def no_kernel(node: Node) -> Unsupported:
         details="\n".join(filter(None, [GAPS.get(name, ""), where])),
         fix="fit(engine='reference') runs it, slowly",
     )
+
+
+#: Operations that only move or convert values: they take float16 too.
+MOVES = frozenset(
+    (
+        *("input", "variable", "const", "get", "full", "cast", "stop_gradient"),
+        *("reshape", "transpose", "broadcast_to", "slice", "pad", "concat", "flip"),
+        *("take", "take_along_axis"),
+    )
+)
+
+
+def wrong_dtype(node: Node) -> Unsupported | None:
+    """The error for an operation on a dtype that its kernel does not compute in."""
+    name = node.op.name
+    spec = node.spec[0] if isinstance(node.spec, tuple) else node.spec
+    dtypes = [
+        spec.dtype,
+        *(c.dtype for c in node.inputs if not isinstance(c.spec, tuple)),
+    ]
+    if name == "dot_general" and spec.dtype != "float32":
+        problem = f"multiplies matrices in float32, not {spec.dtype}"
+    elif "float16" in dtypes and name not in MOVES:
+        problem = f"has no {name!r} of float16"
+    else:
+        return None
+    return Unsupported(
+        "RV502",
+        f"the native engine {problem}",
+        details=f"it is used at {node.origins[0].line}" if node.origins else "",
+        fix="cast to float32, or fit(engine='reference')",
+    )

@@ -152,6 +152,7 @@ class Lowering:
         self.memo: dict[Node, Any] = {}
         self.shapes: dict[Node, tuple[int, ...]] = {}
         self.order = graph.nodes()
+        self.place_in_order = {n: i for i, n in enumerate(self.order)}
         self.consumers: dict[Node, list[Node]] = {n: [] for n in self.order}
         for node in self.order:
             for child in dict.fromkeys(node.inputs):
@@ -440,7 +441,12 @@ class Lowering:
                 self.value(waiting)
                 self.busy.discard(waiting)
                 continue
-            host = self._host(nodes, inner, leaves) if hosted else None
+            hosts = self._hosts(nodes, inner, leaves) if hosted else []
+            if len(hosts) > 1 and (earlier := self._earlier(nodes, hosts[-1])):
+                # Forward and backward of a layer hang together: one host at a time.
+                self.group(earlier)
+                continue
+            host = hosts[-1] if hosts else None
             need = [leaf for leaf in leaves if leaf is not host]
             need += host.inputs if host is not None else ()
             need = [leaf for leaf in need if leaf not in self.memo]
@@ -515,7 +521,9 @@ class Lowering:
         if node.op.name == "sum" and math.prod(shape) == math.prod(
             self.shape(node.inputs[0])
         ):
-            self._want(node.inputs[0], room)  # a sum over one row only changes the shape
+            self._want(
+                node.inputs[0], room
+            )  # a sum over one row only changes the shape
         elif node.op.name in ("reshape",):
             self._want(node.inputs[0], room)
         else:
@@ -628,29 +636,39 @@ class Lowering:
             for consumer in self.consumers[reader]
         )
 
-    def _host(
+    def _hosts(
         self, nodes: Sequence[Node], inner: set[Node], leaves: Sequence[Node]
-    ) -> Node | None:
-        """A product or column sum among the leaves that can run the group on its tiles."""
+    ) -> list[Node]:
+        """Products and column sums among the leaves that can run the group on their
+        tiles, in the order in which they can be computed."""
         from ranvier.engines.native.products import can_host
         from ranvier.engines.native.rows import columns
 
-        for leaf in leaves:
-            if (
-                leaf.op.name in ("dot_general", "sum")
-                and leaf not in self.memo
-                and leaf not in self.done
-                and leaf not in self.external
-                and self.shape(leaf) == self.shape(nodes[-1])
-                and all(c in inner for c in self.consumers[leaf])
-                and (
-                    can_host(self, leaf)
-                    if leaf.op.name == "dot_general"
-                    else columns(self, leaf)
-                )
-            ):
-                return leaf
-        return None
+        found = [
+            leaf
+            for leaf in leaves
+            if leaf.op.name in ("dot_general", "sum")
+            and leaf not in self.memo
+            and leaf not in self.done
+            and leaf not in self.external
+            and self.shape(leaf) == self.shape(nodes[-1])
+            and all(c in inner for c in self.consumers[leaf])
+            and (
+                can_host(self, leaf)
+                if leaf.op.name == "dot_general"
+                else columns(self, leaf)
+            )
+        ]
+        return sorted(found, key=self.place_in_order.__getitem__)
+
+    def _earlier(self, nodes: Sequence[Node], last: Node) -> list[Node]:
+        """Results of a group that others read and that do not need the last host."""
+        inner = set(nodes)
+        late: set[Node] = {last}
+        for node in nodes:
+            if any(child in late for child in node.inputs):
+                late.add(node)
+        return [n for n in nodes if n not in late and self._stored(n, inner)]
 
     def _fits(self, nodes: Sequence[Node], leaves: Sequence[Node]) -> bool:
         stores = sum(self._stored(n, set(nodes)) for n in nodes)

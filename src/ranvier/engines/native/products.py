@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Flags of the epilogue (native/src/kernels/gemm.h).
 BIAS, RELU, MASK, ADD, SIDE_APART = 1, 2, 4, 8, 16
+#: Columns below which a program runs better on its own than on tiles.
+NARROW = 4
 #: Nanoseconds for a multiply-add, and for a call.
 FMA_NS, CALL_NS = 1 / 40, 30.0
 
@@ -148,8 +150,12 @@ def window(low: Lowering, node: Node, source: View) -> View | None:
 
 
 def can_host(low: Lowering, node: Node) -> bool:
-    """Whether a product has a kernel that runs programs on its tiles."""
-    return _analyse(low, node) is not None
+    """Whether a product has a kernel that runs programs on its tiles.
+
+    Tiles of a few columns are not worth it: a program over all rows is quicker.
+    """
+    found = _analyse(low, node)
+    return found is not None and (found.n >= NARROW or found.m == 1)
 
 
 def operands(low: Lowering, node: Node) -> None:

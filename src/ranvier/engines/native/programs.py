@@ -199,9 +199,7 @@ def _adam(program, node, inner, where, load):  # type: ignore[no-untyped-def]
     return program.fused("adam", row, 3)
 
 
-def _strides_in(
-    dims: tuple[int, ...], views: Sequence[View]
-) -> list[tuple[int, ...]]:
+def _strides_in(dims: tuple[int, ...], views: Sequence[View]) -> list[tuple[int, ...]]:
     """Strides of operands over other dimensions with as many elements.
 
     Raises:

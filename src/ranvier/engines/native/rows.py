@@ -201,9 +201,7 @@ def _reduce(low: Lowering, node: Node) -> View:
     return to
 
 
-def _reduce_step(
-    node: Node, form: tuple[int, int, int], dtype: str, to: View
-) -> Draft:
+def _reduce_step(node: Node, form: tuple[int, int, int], dtype: str, to: View) -> Draft:
     outer, n, inner = form
     units = outer if inner == 1 else outer * -(-inner // PANEL)
     return Draft(
@@ -223,9 +221,7 @@ def _reduce_step(
     )
 
 
-def _reduce_group(
-    low: Lowering, node: Node, form: tuple[int, int, int]
-) -> View | None:
+def _reduce_group(low: Lowering, node: Node, form: tuple[int, int, int]) -> View | None:
     """A reduction that computes what it reduces, if only it needs that."""
     child = node.inputs[0]
     group = low.prologue(child)

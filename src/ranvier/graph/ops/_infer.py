@@ -15,11 +15,21 @@ def refuse(name: str, problem: str, specs: Sequence[Spec], fix: str = "") -> Sha
     return ShapeError("RV108", f"{name}: {problem}", details=f"got {shown}", fix=fix)
 
 
-def same(name: str, dtype: str | None = None) -> Any:
-    """Operands of one shape and dtype; the result too, but for a given dtype."""
+def same(name: str, dtype: str | None = None, kinds: str = "") -> Any:
+    """Operands of one shape and dtype; the result too, but for a given dtype.
+
+    Args:
+        name: Of the operation, for messages.
+        dtype: Of the result, when it is another.
+        kinds: ``"float"`` refuses other operands, ``"number"`` refuses truth values.
+    """
 
     def infer(specs: Sequence[Spec], attrs: dict[str, Any]) -> Spec:
         first = specs[0]
+        if kinds == "float" and not first.floating:
+            raise refuse(name, "needs floats", specs, "ops.cast(x, 'float32')")
+        if kinds == "number" and first.dtype == "bool":
+            raise refuse(name, "needs numbers", specs, "ops.cast(x, 'int32')")
         for other in specs[1:]:
             if other != first:
                 raise refuse(name, "operands need one shape and dtype", specs)

@@ -52,13 +52,15 @@ def _unary(
     high: float = 3.0,
     dtype: str | None = None,
     tol: float = 4.0,
+    kinds: str = "float",
 ) -> Op:
     cases = [
         case(((3, 5), low, high)),
         case(((), low, high)),
         case(((0, 2), low, high)),
     ]
-    return op(name, "elementwise", same(name, dtype), _quiet(ref), grad, cases, tol)
+    infer = same(name, dtype, kinds)
+    return op(name, "elementwise", infer, _quiet(ref), grad, cases, tol)
 
 
 def _binary(
@@ -70,18 +72,20 @@ def _binary(
     dtype: str | None = None,
     integer: bool = False,
     tol: float = 4.0,
+    kinds: str = "number",
 ) -> Op:
     kind = ("int32",) if integer else ()
     cases = [
         case((shape, low, high, *kind), (shape, low, high, *kind))
         for shape in ((4, 3), (7,), ())
     ]
-    return op(name, "elementwise", same(name, dtype), _quiet(ref), grad, cases, tol)
+    infer = same(name, dtype, kinds)
+    return op(name, "elementwise", infer, _quiet(ref), grad, cases, tol)
 
 
-neg = _unary("neg", np.negative, lambda g, y, x: (-g,))
-abs_ = _unary("abs", np.abs, lambda g, y, x: (g * _f().sign(x),))
-sign = _unary("sign", np.sign, PIECEWISE)
+neg = _unary("neg", np.negative, lambda g, y, x: (-g,), kinds="number")
+abs_ = _unary("abs", np.abs, lambda g, y, x: (g * _f().sign(x),), kinds="number")
+sign = _unary("sign", np.sign, PIECEWISE, kinds="number")
 exp = _unary("exp", np.exp, lambda g, y, x: (g * y,))
 expm1 = _unary("expm1", np.expm1, lambda g, y, x: (g * (y + 1),))
 log = _unary("log", np.log, lambda g, y, x: (g / x,), 0.1, 9)
@@ -156,7 +160,9 @@ logical_xor = _logical("logical_xor", np.logical_xor, 2)
 add = _binary("add", np.add, lambda g, y, a, b: (g, g))
 sub = _binary("sub", np.subtract, lambda g, y, a, b: (g, -g))
 mul = _binary("mul", np.multiply, lambda g, y, a, b: (g * b, g * a))
-div = _binary("div", np.divide, lambda g, y, a, b: (g / b, -g * y / b), 0.5, 3)
+div = _binary(
+    "div", np.divide, lambda g, y, a, b: (g / b, -g * y / b), 0.5, 3, kinds="float"
+)
 
 
 def _pow_grad(g: Any, y: Any, a: Any, b: Any) -> Sequence[Any]:
@@ -186,8 +192,12 @@ def _choice(
     return grad
 
 
-max_ = _binary("max", np.maximum, _choice(lambda a, b: a > b, lambda a, b: a == b))
-min_ = _binary("min", np.minimum, _choice(lambda a, b: a < b, lambda a, b: a == b))
+max_ = _binary(
+    "max", np.maximum, _choice(lambda a, b: a > b, lambda a, b: a == b), kinds=""
+)
+min_ = _binary(
+    "min", np.minimum, _choice(lambda a, b: a < b, lambda a, b: a == b), kinds=""
+)
 mod = _binary("mod", np.mod, lambda g, y, a, b: (g, -g * _f().floor(a / b)), 0.5, 3)
 floordiv = _binary("floordiv", np.floor_divide, PIECEWISE, 0.5, 3)
 atan2 = _binary(
@@ -196,18 +206,23 @@ atan2 = _binary(
     lambda g, y, a, b: (g * b / (a * a + b * b), -g * a / (a * a + b * b)),
     0.3,
     3,
+    kinds="float",
 )
-eq = _binary("eq", np.equal, LOGICAL, dtype="bool")
-ne = _binary("ne", np.not_equal, LOGICAL, dtype="bool")
-lt = _binary("lt", np.less, LOGICAL, dtype="bool")
-le = _binary("le", np.less_equal, LOGICAL, dtype="bool")
-gt = _binary("gt", np.greater, LOGICAL, dtype="bool")
-ge = _binary("ge", np.greater_equal, LOGICAL, dtype="bool")
+eq = _binary("eq", np.equal, LOGICAL, dtype="bool", kinds="")
+ne = _binary("ne", np.not_equal, LOGICAL, dtype="bool", kinds="")
+lt = _binary("lt", np.less, LOGICAL, dtype="bool", kinds="")
+le = _binary("le", np.less_equal, LOGICAL, dtype="bool", kinds="")
+gt = _binary("gt", np.greater, LOGICAL, dtype="bool", kinds="")
+ge = _binary("ge", np.greater_equal, LOGICAL, dtype="bool", kinds="")
 
 _BITS = stops("bits of an integer")
-bitwise_and = _binary("bitwise_and", np.bitwise_and, _BITS, 0, 99, integer=True)
-bitwise_or = _binary("bitwise_or", np.bitwise_or, _BITS, 0, 99, integer=True)
-bitwise_xor = _binary("bitwise_xor", np.bitwise_xor, _BITS, 0, 99, integer=True)
+bitwise_and = _binary(
+    "bitwise_and", np.bitwise_and, _BITS, 0, 99, integer=True, kinds=""
+)
+bitwise_or = _binary("bitwise_or", np.bitwise_or, _BITS, 0, 99, integer=True, kinds="")
+bitwise_xor = _binary(
+    "bitwise_xor", np.bitwise_xor, _BITS, 0, 99, integer=True, kinds=""
+)
 shift_left = _binary("shift_left", np.left_shift, _BITS, 0, 9, integer=True)
 shift_right = _binary("shift_right", np.right_shift, _BITS, 0, 9, integer=True)
 

@@ -84,8 +84,12 @@ reduce_min = _reduction("reduce_min", lambda x, axes: np.min(x, axis=axes), _max
 prod = _reduction(
     "prod", lambda x, axes: np.prod(x, axis=axes, dtype=x.dtype), _prod_grad
 )
-any_ = _reduction("any", lambda x, axes: np.asarray(np.any(x, axis=axes)), stops("truth"), "bool")
-all_ = _reduction("all", lambda x, axes: np.asarray(np.all(x, axis=axes)), stops("truth"), "bool")
+any_ = _reduction(
+    "any", lambda x, axes: np.asarray(np.any(x, axis=axes)), stops("truth"), "bool"
+)
+all_ = _reduction(
+    "all", lambda x, axes: np.asarray(np.all(x, axis=axes)), stops("truth"), "bool"
+)
 
 
 def _arg_infer(specs: Sequence[Spec], attrs: dict[str, Any]) -> Spec:
