@@ -273,7 +273,55 @@ static void any(int64_t M, int64_t N, int64_t K) {
   }
 }
 
+// The update of four vectors at once against the instruction's own body, on numbers of every size: zeros, denormals,
+// infinities, NaN, second moments below zero and fading away. A NaN equals any NaN.
+static void update(int rounds) {
+  const auto bits = [] {
+    state = state * 1664525u + 1013904223u;
+    const uint32_t high = state >> 8;
+    state = state * 1664525u + 1013904223u;
+    return high << 16 ^ state >> 8;
+  };
+  const auto number = [&](uint32_t low, uint32_t high) {  // an exponent in [low, high), any sign
+    const uint32_t u = (low + bits() % (high - low)) << 23 | (bits() & 0x807fffffu);
+    float x;
+    std::memcpy(&x, &u, 4);
+    return x;
+  };
+  const float odd[] = {0.0f, -0.0f, 1e-45f, 1e-40f, 0x1p-126f, 0x1p-100f, __builtin_inff(), -__builtin_inff(),
+                       __builtin_nanf(""), 0x1.fffffep127f, 0x1p-101f, 0x1p100f};
+  const float eps[] = {1e-7f, 1e-8f, 0x1p-25f, 0x1p-26f, 1e-3f, 0.0f, 1.0f};
+  for (int round = 0; round < rounds; ++round) {
+    const bool wild = round % 8 == 0, tame = round % 2;
+    float x[4][4 * W], y[4][4 * W];
+    for (int i = 0; i < 4 * W; ++i)
+      for (int k = 0; k < 4; ++k) {
+        x[k][i] = wild && bits() % 16 == 0 ? odd[bits() % 12] : tame ? number(90, 140) : number(1, 254);
+        if (k == 2 && !(wild && bits() % 8 == 0)) x[k][i] = std::fabs(x[k][i]);
+        if (k == 3 && round % 3 == 0) x[k][i] = 0.0f;
+        y[k][i] = x[k][i];
+      }
+    const float c2 = round % 5 == 0 ? 1.0f : round % 7 == 0 ? 0.0f : 0.001f;
+    const AdamRates u = adam_rates(number(100, 126), 0.1f, c2, eps[bits() % 7]);
+    adam_group(x[0], x[1], x[2], u, [&](int k) { return load(x[3] + k * W); });
+    for (int i = 0; i < 4 * W; i += W) {
+      vf w = load(y[0] + i), m = load(y[1] + i), v = load(y[2] + i);
+      adam_lanes(w, m, v, load(y[3] + i), u.alpha, u.c1, u.c2, u.eps);
+      store(y[0] + i, w), store(y[1] + i, m), store(y[2] + i, v);
+    }
+    ++checks;
+    for (int k = 0; k < 3; ++k)
+      for (int i = 0; i < 4 * W; ++i)
+        if (std::memcmp(&x[k][i], &y[k][i], 4) != 0 && !(x[k][i] != x[k][i] && y[k][i] != y[k][i])) {
+          std::printf("adam_group differs: %a for %a\n", double(x[k][i]), double(y[k][i]));
+          ++failures;
+          return;
+        }
+  }
+}
+
 int main() {
+  update(20000);
   const int64_t sizes[] = {1, 2, 16, 37, 100};
   for (int64_t M : sizes)
     for (int64_t N : sizes)

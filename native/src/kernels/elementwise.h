@@ -180,22 +180,76 @@ RV_INLINE void adam_lanes(vf& w, vf& m, vf& v, vf g, vf alpha, vf c1, vf c2, vf 
   v = v + (g * g - v) * c2;
   w = w - (m * alpha) / (vsqrt(v) + eps);
 }
+struct AdamRates {
+  vf alpha, c1, c2, eps;
+  bool calm;  // adam_group's short cut gives the same bits
+};
+RV_INLINE AdamRates adam_rates(float alpha, float c1, float c2, float eps) {
+#if RV_WIDTH == 16
+  const bool calm = kSoftRoot && eps >= 0x1p-25f && c2 >= 0.0f && c2 <= 1.0f;
+#else
+  const bool calm = false;
+#endif
+  return {splat(alpha), splat(c1), splat(c2), splat(eps), calm};
+}
+// Four vectors in place. Where sqrt is found beside the divider (soft_root), its range is not tested vector by vector:
+// below 2^-100 a root cannot be seen next to eps, so any root as small will do, and what else is out of range (infinity,
+// a negative) comes out as NaN and is done again. So units that are dead, whose v fades to zero, cost no more than others.
+// One root of four goes through the divider, which otherwise idles while the multipliers are the limit.
+template <class Gradient>
+RV_INLINE void adam_group(float* w, float* m, float* v, const AdamRates& u, Gradient&& g) {
+#if RV_WIDTH == 16
+  if (u.calm) {
+    vf a[4], b[4], d[4];
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) {
+      const vf x = g(k), old_m = load(m + k * W), old_v = load(v + k * W);
+      b[k] = old_m + (x - old_m) * u.c1;
+      d[k] = old_v + (x * x - old_v) * u.c2;
+      vf root;
+      if (k == 0) root = (vf)_mm512_maskz_sqrt_ps(0xffff, (__m512)d[k]);
+      else root = soft_root((vf)_mm512_maskz_max_epu32(0xffff, (__m512i)d[k], _mm512_set1_epi32(0x0d800000)));
+      a[k] = load(w + k * W) - (b[k] * u.alpha) / (root + u.eps);
+    }
+    const __mmask16 nan = _mm512_cmp_ps_mask((__m512)a[1], (__m512)a[2], _CMP_UNORD_Q) |
+                          _mm512_cmp_ps_mask((__m512)a[3], (__m512)a[3], _CMP_UNORD_Q);
+    if (!nan) [[likely]] {
+#pragma GCC unroll 4
+      for (int k = 0; k < 4; ++k) {
+        store(w + k * W, a[k]);
+        store(m + k * W, b[k]);
+        store(v + k * W, d[k]);
+      }
+      return;
+    }
+  }
+#endif
+#pragma GCC unroll 4
+  for (int k = 0; k < 4; ++k) {
+    vf a = load(w + k * W), b = load(m + k * W), d = load(v + k * W);
+    adam_lanes(a, b, d, g(k), u.alpha, u.c1, u.c2, u.eps);
+    store(w + k * W, a);
+    store(m + k * W, b);
+    store(v + k * W, d);
+  }
+}
 static void adam_f32(const EwInstr& c, uint8_t* const* reg, int64_t n) {
   const float* w = reinterpret_cast<const float*>(reg[c.a]);
   const float* m = reinterpret_cast<const float*>(reg[c.a + 1]);
   const float* v = reinterpret_cast<const float*>(reg[c.a + 2]);
   const float* g = reinterpret_cast<const float*>(reg[c.a + 3]);
-  const vf alpha = splat(*reinterpret_cast<const float*>(reg[c.b]));
-  const vf c1 = splat(*reinterpret_cast<const float*>(reg[c.b + 1]));
-  const vf c2 = splat(*reinterpret_cast<const float*>(reg[c.b + 2]));
-  const vf eps = splat(*reinterpret_cast<const float*>(reg[c.b + 3]));
+  const auto rate = [&](int i) { return *reinterpret_cast<const float*>(reg[c.b + i]); };
+  const AdamRates u = adam_rates(rate(0), rate(1), rate(2), rate(3));
   float* w2 = reinterpret_cast<float*>(reg[c.dst]);
   float* m2 = reinterpret_cast<float*>(reg[c.dst + 1]);
   float* v2 = reinterpret_cast<float*>(reg[c.dst + 2]);
   int64_t i = 0;
+  if (w2 == w && m2 == m && v2 == v)
+    for (; i + 4 * W <= n; i += 4 * W)
+      adam_group(w2 + i, m2 + i, v2 + i, u, [&](int k) { return load(g + i + k * W); });
   for (; i + W <= n; i += W) {
     vf a = load(w + i), b = load(m + i), d = load(v + i);
-    adam_lanes(a, b, d, load(g + i), alpha, c1, c2, eps);
+    adam_lanes(a, b, d, load(g + i), u.alpha, u.c1, u.c2, u.eps);
     store(w2 + i, a);
     store(m2 + i, b);
     store(v2 + i, d);
@@ -203,7 +257,7 @@ static void adam_f32(const EwInstr& c, uint8_t* const* reg, int64_t n) {
   if (i < n) {
     const int64_t k = n - i;
     vf a = load_part(w + i, k), b = load_part(m + i, k), d = load_part(v + i, k);
-    adam_lanes(a, b, d, load_part(g + i, k), alpha, c1, c2, eps);
+    adam_lanes(a, b, d, load_part(g + i, k), u.alpha, u.c1, u.c2, u.eps);
     store_part(w2 + i, a, k);
     store_part(m2 + i, b, k);
     store_part(v2 + i, d, k);

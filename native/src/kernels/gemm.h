@@ -42,7 +42,7 @@ RV_INLINE Supply rows_supply(int64_t ld, int64_t rows, int64_t depth) {
 // One worker, at most one chunk of columns, no program: straight to the tiles, as for a tiny network the set-up is the cost.
 template <bool Transposed>
 RV_INLINE void small_product(const Step& s, const float* b, int64_t ldb, float* c, int64_t ldc, int64_t rows,
-                             int64_t cols, int64_t depth) {
+                             int64_t cols, int64_t depth, bool room = false) {
   const int64_t flags = s.dim[6];
   TileContext x;
   x.lda = s.dim[3];
@@ -53,6 +53,7 @@ RV_INLINE void small_product(const Step& s, const float* b, int64_t ldb, float* 
   x.blocks = 1;
   x.jump = 0;
   x.lds = 0;
+  x.padded = room;
   const float* side = c;
   const float* bias = flags & kBias ? static_cast<const float*>(s.buf[3]) : c;
   if (flags & (kMask | kAdd)) {
@@ -114,7 +115,7 @@ static void gemm_tn(const Step& s, Frame& f, int worker, int workers) {
     }
     if (is_adam && K <= kBlockRows && M > 1) {
       float* sums = reinterpret_cast<float*>(f.scratch[worker]);
-      small_product<true>(s, y, s.dim[4], sums, padded(N), K, N, M);
+      small_product<true>(s, y, s.dim[4], sums, padded(N), K, N, M, true);
       adam_block(adam, 0, K, N, sums);
       return;
     }

@@ -81,6 +81,16 @@ template <bool Transposed>
 RV_INLINE void tiles(const float* a, const float* b, float* c, const float* init, const float* side, const float* bias,
                      int64_t rows, int64_t cols, int64_t k, TileContext& x) {
   const int64_t step_a = Transposed ? 1 : x.lda;
+  // Rows are written from the first to the last. Where they are narrow and adjoin, all but the last few may be stored as
+  // whole vectors: what runs over is written again. Not if a row's side operand could be run over.
+  int64_t loose = 0;
+  if (x.padded) {
+    loose = rows;
+  } else if (x.ldc == cols && cols < kChunk && !((x.epilogue & (kMask | kAdd)) && side == c)) {
+    const int64_t over = (cols + W - 1) / W * W - cols;
+    for (loose = rows; loose > 0 && (rows - loose) * cols < over; --loose) {
+    }
+  }
   for (int64_t j = 0; j < cols; j += kChunk) {
     const int64_t width = least(cols - j, kChunk);
     const int64_t vectors = (width + W - 1) / W;
@@ -89,6 +99,7 @@ RV_INLINE void tiles(const float* a, const float* b, float* c, const float* init
     const TileFn* fn = Tiles<Transposed>::table[vectors];
     const int64_t most = kRows[vectors];
     if (rows <= most) {
+      x.free = loose;
       fn[rows](a, b + j, c + j, init ? init + j : nullptr, side + j, k, x);
       continue;
     }
@@ -96,6 +107,7 @@ RV_INLINE void tiles(const float* a, const float* b, float* c, const float* init
     for (int64_t i = 0; i < rows;) {
       const int64_t left = rows - i;
       const int64_t mr = left >= 2 * most || left == most ? most : left > most ? (left + 1) / 2 : left;
+      x.free = loose - i;
       fn[mr](a + i * step_a, b + j, c + i * x.ldc + j, init ? init + i * x.ldi + j : nullptr, side + i * x.lds + j, k,
              x);
       i += mr;
@@ -243,6 +255,7 @@ RV_INLINE void panel_product(const Product& p, int64_t panel, int64_t r0, int64_
         const bool keep = !last || program || p.c_column != 1;
         float* dst = keep ? p.sums : c + r * ldc;
         x.ldc = keep ? ld_sums : ldc;
+        x.padded = keep;
         x.epilogue = last ? p.epilogue : 0;
         const float* a = p.a + r * step_r + k * step_k;
         if (p.copy_a) {

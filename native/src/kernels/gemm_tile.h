@@ -32,6 +32,8 @@ struct TileContext {
   const float* bias;  // at the tile's first column
   int64_t blocks;     // the contraction is this many runs of k; A's next run is `jump` floats further on
   int64_t jump;
+  int64_t free;        // the tile's first rows whose last vector may be stored whole (see tiles)
+  bool padded = false; // C's rows are padded to whole vectors with room for anything
 };
 enum : int64_t { kBias = 1, kRelu = 2, kMask = 4, kAdd = 8 };
 
@@ -114,7 +116,11 @@ RV_NOINLINE void tile(const float* a, const float* b, float* c, const float* ini
     for (int i = 0; i < MR; ++i) {
 #pragma GCC unroll 4
       for (int j = 0; j < NV - 1; ++j) store(c + i * x.ldc + j * W, acc[i][j]);
-      store_part(c + i * x.ldc + (NV - 1) * W, acc[i][NV - 1], tail);
+      float* last = c + i * x.ldc + (NV - 1) * W;
+      if constexpr (MR == 1) store_pieces(last, acc[i][NV - 1], tail);
+      else if (i < x.free) store(last, acc[i][NV - 1]);
+      else if (tail == 1) *last = acc[i][NV - 1][0];
+      else store_part(last, acc[i][NV - 1], tail);
     }
   }
 }

@@ -9,7 +9,7 @@ namespace rv::RV_ISA {
 
 struct AdamUpdate {
   float *w, *m, *v;  // panels
-  vf alpha, c1, c2, eps;
+  AdamRates rates;
 };
 
 // True if the step's program is one adam instruction on three panels and the tile; then `u` is filled.
@@ -46,16 +46,13 @@ RV_INLINE bool as_adam(const Step& s, AdamUpdate& u) {
   u.w = panel[0];
   u.m = panel[1];
   u.v = panel[2];
-  u.alpha = splat(*value[0]);
-  u.c1 = splat(*value[1]);
-  u.c2 = splat(*value[2]);
-  u.eps = splat(*value[3]);
+  u.rates = adam_rates(*value[0], *value[1], *value[2], *value[3]);
   return true;
 }
 
 RV_INLINE void adam_vector(const AdamUpdate& u, int64_t at, vf g) {
   vf w = load(u.w + at), m = load(u.m + at), v = load(u.v + at);
-  adam_lanes(w, m, v, g, u.alpha, u.c1, u.c2, u.eps);
+  adam_lanes(w, m, v, g, u.rates.alpha, u.rates.c1, u.rates.c2, u.rates.eps);
   store(u.w + at, w);
   store(u.m + at, m);
   store(u.v + at, v);
@@ -63,7 +60,7 @@ RV_INLINE void adam_vector(const AdamUpdate& u, int64_t at, vf g) {
 RV_INLINE void adam_part(const AdamUpdate& u, int64_t at, vf g, int64_t n) {
   vf w = load_part(u.w + at, n), m = load_part(u.m + at, n), v = load_part(u.v + at, n);
   v = select(lane_index() < splati(int32_t(n)), v, splat(1.0f));  // a root of zero would take vsqrt's slow way
-  adam_lanes(w, m, v, g, u.alpha, u.c1, u.c2, u.eps);
+  adam_lanes(w, m, v, g, u.rates.alpha, u.rates.c1, u.rates.c2, u.rates.eps);
   store_part(u.w + at, w, n);
   store_part(u.m + at, m, n);
   store_part(u.v + at, v, n);
@@ -73,7 +70,11 @@ RV_INLINE void adam_part(const AdamUpdate& u, int64_t at, vf g, int64_t n) {
 RV_NOINLINE void adam_block(const AdamUpdate& u, int64_t at, int64_t rows, int64_t cols, const float* g) {
   const int64_t ld = (cols + 15) / 16 * 16;
   if (cols == ld) {
-    for (int64_t i = 0; i < rows * ld; i += W) adam_vector(u, at + i, load(g + i));
+    const int64_t n = rows * ld;
+    int64_t i = 0;
+    for (; i + 4 * W <= n; i += 4 * W)
+      adam_group(u.w + at + i, u.m + at + i, u.v + at + i, u.rates, [&](int k) { return load(g + i + k * W); });
+    for (; i < n; i += W) adam_vector(u, at + i, load(g + i));
     return;
   }
   const int64_t whole = cols / W * W;
@@ -93,8 +94,10 @@ RV_NOINLINE void adam_outer(const AdamUpdate& u, int64_t at, int64_t rows, int64
   for (int64_t r = 0; r < rows; ++r, at += ld) {
     const vf s = splat(x[r]);
     if (cols == kPanel) {
-#pragma GCC unroll 16
-      for (int64_t j = 0; j < kPanel; j += W) adam_vector(u, at + j, madd(s, row[j / W], vf{}));
+#pragma GCC unroll 4
+      for (int64_t j = 0; j < kPanel; j += 4 * W)
+        adam_group(u.w + at + j, u.m + at + j, u.v + at + j, u.rates,
+                   [&](int k) { return madd(s, row[j / W + k], vf{}); });
       continue;
     }
     for (int64_t j = 0; j < whole; j += W) adam_vector(u, at + j, madd(s, row[j / W], vf{}));

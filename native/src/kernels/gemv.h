@@ -114,7 +114,7 @@ RV_NOINLINE void few_panel(const Product& p, int64_t r0, int64_t c0, int64_t col
       if (p.epilogue & kRelu) v = fast_max(vf{}, v);
       if (p.epilogue & kMask) v = select(load_part(side, n) > 0, v, vf{});
       if (p.epilogue & kAdd) v = load_part(side, n) + v;
-      store_part(out + m * ldo + j, v, n);
+      store_pieces(out + m * ldo + j, v, n);
     }
 }
 

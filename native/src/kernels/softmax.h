@@ -141,7 +141,10 @@ static void log_softmax_grad(const Step& s, Frame&, int w, int n) {
 RV_INLINE void short_rows(const float* x, int64_t rows, int64_t N, const int64_t* label, float* loss, float* probs) {
   alignas(64) float turned[kLanes * W], classes_of[W];
   const float* in = x;
-  if (N > 1 || rows < W) {
+  if (N == 1 && rows < W) {
+    store_aligned(turned, load_part(x, rows));
+    in = turned;
+  } else if (N > 1) {
     if (rows < W)
       for (int64_t j = 0; j < N; ++j) store_aligned(turned + j * W, vf{});
     transpose(x, N, turned, W, rows, N);
@@ -167,10 +170,10 @@ RV_INLINE void short_rows(const float* x, int64_t rows, int64_t N, const int64_t
     else lane[j] = (e[j] + e[j + 8]) + (e[j + 4] + e[j + 12]);
   }
   const vf sum = (lane[0] + lane[2]) + (lane[1] + lane[3]);
-  if (loss) store_part(loss, -(picked - vlog(sum)), rows);
+  if (loss) store_pieces(loss, -(picked - vlog(sum)), rows);
   if (!probs) return;
   if (N == 1) {
-    store_part(probs, e[0] / sum, rows);
+    store_pieces(probs, e[0] / sum, rows);
     return;
   }
   if (N <= 3) {

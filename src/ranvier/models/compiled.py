@@ -159,7 +159,11 @@ def _at(value: Any, key: Any) -> Any:
         "RV101",
         f"there are no targets for output {key!r}",
         details=f"got {type(value).__name__}"
-        + (f" with keys {', '.join(map(str, value))}" if isinstance(value, Mapping) else ""),
+        + (
+            f" with keys {', '.join(map(str, value))}"
+            if isinstance(value, Mapping)
+            else ""
+        ),
         fix="y with one entry for each output, under the outputs' names",
     )
 

@@ -407,7 +407,9 @@ def predict(
         model, "predict", source, None, hooks, hooks.needs_predict_batch_hooks
     )
     joined = {
-        name: found[0][name] if len(found) == 1 else np.concatenate([f[name] for f in found])
+        name: found[0][name]
+        if len(found) == 1
+        else np.concatenate([f[name] for f in found])
         for name in step.collect
     }
     outputs = tree.map_leaves(lambda name: joined[name], step.outputs)

@@ -472,7 +472,11 @@ class Model(Layer):
         )
 
     def test_on_batch(
-        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        return_dict: bool = False,
     ) -> Any:
         """Loss and metrics on these rows."""
         self._require_compiled("test_on_batch")
@@ -562,7 +566,10 @@ class Model(Layer):
         save_weights(self, filepath, overwrite=overwrite)
 
     def load_weights(
-        self, filepath: str | os.PathLike[str], skip_mismatch: bool = False, **kwargs: Any
+        self,
+        filepath: str | os.PathLike[str],
+        skip_mismatch: bool = False,
+        **kwargs: Any,
     ) -> None:
         """Reads weights from a ``.weights.h5`` or ``.keras`` file."""
         from ranvier.models.saving import load_weights

@@ -469,10 +469,13 @@ def _traced(model: Any, shape: list[Any]) -> None:
         for axis, size in enumerate(shape[1:], 1)
     ]
     dtype = model._dtype_of_input() or model.compute_dtype
+
+    def run(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        model(inputs["x"])
+        return {}
+
     with outside():
-        trace(
-            lambda inputs: [model(inputs["x"])] and {}, {"x": Spec(tuple(sizes), dtype)}
-        )
+        trace(run, {"x": Spec(tuple(sizes), dtype)})
     model._clear_losses()
 
 

@@ -198,5 +198,3 @@ class Sequential(Model):
     def get_build_config(self) -> dict[str, Any] | None:
         """The shape it was built for."""
         return None if self.input_shape is None else {"input_shape": self.input_shape}
-
-

@@ -66,7 +66,11 @@ class ArraySource:
         check: bool = False,
     ) -> None:
         size = 32 if batch_size is None else batch_size
-        if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
+        if (
+            isinstance(size, bool)
+            or not isinstance(size, (int, np.integer))
+            or size < 1
+        ):
             raise ShapeError(
                 "RV100",
                 f"batch_size must be a whole number >= 1, got {size!r}",
@@ -78,9 +82,11 @@ class ArraySource:
         self.limited = steps is not None
         self.at = 0
         self.rows: int | None = min(data.rows, self.steps * self.size)
-        self.check = tuple(
-            name for name, a in data.named.items() if a.dtype.kind == "f"
-        ) if check else ()
+        self.check = (
+            tuple(name for name, a in data.named.items() if a.dtype.kind == "f")
+            if check
+            else ()
+        )
         self.order: Shuffle | None = None
         self.ran_out = False
 
@@ -104,7 +110,11 @@ class ArraySource:
         """Runs an epoch; returns batches done and what was collected, by batch."""
         count = min(self.steps, self.total - self.at)
         self.ran_out = self.limited and count < self.steps
-        if begin is None and end is None and not (step.collect and step.kind != "predict"):
+        if (
+            begin is None
+            and end is None
+            and not (step.collect and step.kind != "predict")
+        ):
             found = self._go(step, self.at, count, tick)
             self.at += count
             return count, [found] if found else []
@@ -127,9 +137,7 @@ class ArraySource:
 
     def _go(self, step: Any, first: int, count: int, tick: Any) -> Mapping[str, Any]:
         record = step.executable.run(
-            Batches(
-                self.data.named, self.size, self.order, first, count, self.check
-            ),
+            Batches(self.data.named, self.size, self.order, first, count, self.check),
             collect=step.collect,
             tick=tick,
         )
@@ -158,7 +166,9 @@ class IterableSource:
         class_weight: Any = None,
     ) -> None:
         self.source, self.steps, self.class_weight = source, steps, class_weight
-        self.indexed = hasattr(source, "__getitem__") and not hasattr(source, "__iter__")
+        self.indexed = hasattr(source, "__getitem__") and not hasattr(
+            source, "__iter__"
+        )
         if hasattr(source, "__getitem__") and hasattr(source, "on_epoch_end"):
             self.indexed = True
         if self.steps is None and hasattr(source, "__len__"):
@@ -250,7 +260,8 @@ def call_step(step: Any, data: Arrays, check: bool) -> Mapping[str, Any]:
                 fault = Fault("RV204", name, row, column, float(flat[row, column]))
                 raise error_of(fault, data.named, step.units)
     inputs = {
-        name: np.ascontiguousarray(a, step.dtypes[name]) for name, a in data.named.items()
+        name: np.ascontiguousarray(a, step.dtypes[name])
+        for name, a in data.named.items()
     }
     try:
         return step.executable.call(inputs)
@@ -267,6 +278,8 @@ def is_iterable_of_batches(x: Any) -> bool:
         return False
     if isinstance(x, Sequence):
         return True
-    return hasattr(x, "__iter__") or hasattr(x, "__next__") or (
-        hasattr(x, "__getitem__") and hasattr(x, "__len__")
+    return (
+        hasattr(x, "__iter__")
+        or hasattr(x, "__next__")
+        or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
     )

@@ -31,7 +31,11 @@ def parameter_formula(layer: Layer) -> str:
     if all(len(s) == 1 for s in shapes) and len(set(shapes)) == 1 and len(shapes) > 1:
         return f"{len(shapes)}*{shapes[0][0]} = {count:,}"
     terms = ["*".join(map(str, s)) or "1" for s in shapes]
-    return f"{' + '.join(terms)} = {count:,}" if len(terms) > 1 else f"{terms[0]} = {count:,}"
+    return (
+        f"{' + '.join(terms)} = {count:,}"
+        if len(terms) > 1
+        else f"{terms[0]} = {count:,}"
+    )
 
 
 def parameters_explained(model: Any) -> str:

@@ -86,7 +86,7 @@ class NativeExecutable:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.simplified = simplify(graph, KERNELS)
+        self.simplified = simplify(graph, _has_kernel)
         _refuse_unknown(self.simplified)
         self.inputs = list(self.simplified.inputs)
         self.variables = self.simplified.variables()
@@ -349,6 +349,12 @@ def _room(
 def _joined(array: Array) -> Array:
     """``[batches, rows, …]`` as ``[rows of all, …]``."""
     return array.reshape(-1, *array.shape[2:]) if array.ndim > 1 else array
+
+
+def _has_kernel(node: Node) -> bool:
+    """Whether a composite runs as it is: its kernels compute in float32."""
+    floats = {c.dtype for c in node.inputs if not c.dtype.startswith(("int", "uint"))}
+    return node.op.name in KERNELS and floats == {"float32"}
 
 
 def _refuse_unknown(graph: Graph) -> None:

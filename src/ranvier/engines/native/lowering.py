@@ -400,6 +400,14 @@ class Lowering:
         else:
             emit_product(self, host, group)
 
+    def only_reader(self, node: Node) -> bool:
+        """Whether one node reads this one, and nothing has computed it yet."""
+        return (
+            node not in self.memo
+            and node not in self.external
+            and len(self.consumers[node]) == 1
+        )
+
     def prologue(self, root: Node) -> Group | None:
         """The group of a node that only the step about to be made reads, to run in it.
 
@@ -407,12 +415,7 @@ class Lowering:
             The group, in which ``root`` is not stored; ``None`` when the node has a
             value already, or others read it too.
         """
-        if (
-            not elementwise(root)
-            or root.op.name == "get"
-            or root in self.external
-            or len(self.consumers[root]) != 1
-        ):
+        if not elementwise(root) or root.op.name == "get" or not self.only_reader(root):
             return None
         ready = self._prepare([root], hosted=False)
         if ready is None:

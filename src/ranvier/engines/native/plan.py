@@ -564,8 +564,3 @@ def shuffle_order(seed: int, epoch: int, n: int) -> np.ndarray[Any, Any]:
     out = np.empty(n, np.int64)
     _native.shuffle(seed, epoch, out)
     return out
-
-
-def shuffle_reference(seed: int, epoch: int, n: int) -> np.ndarray[Any, Any]:
-    """The same in NumPy: rows sorted by their word, ties in order."""
-    return np.argsort(philox_words(seed, 0, epoch, n), kind="stable")

@@ -224,6 +224,8 @@ def _reduce_step(node: Node, form: tuple[int, int, int], dtype: str, to: View) -
 def _reduce_group(low: Lowering, node: Node, form: tuple[int, int, int]) -> View | None:
     """A reduction that computes what it reduces, if only it needs that."""
     child = node.inputs[0]
+    while child.op.name == "reshape" and low.only_reader(child):
+        child = child.inputs[0]
     group = low.prologue(child)
     if group is None:
         return None
@@ -248,7 +250,7 @@ def columns(low: Lowering, node: Node) -> bool:
     if node.op.name != "sum" or node.dtype != "float32":
         return False
     form = canonical(low.shape(node.inputs[0]), node.attrs["axes"])
-    return form is not None and form[0] == 1 and form[1] > 1 and form[2] > 0
+    return form is not None and form[0] == 1 and form[1] > 1 and form[2] > 1
 
 
 def _column_sums(

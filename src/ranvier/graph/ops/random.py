@@ -84,12 +84,36 @@ random_bits = op(
 )
 
 
+#: Rounds of the Feistel network that shuffles.
+ROUNDS = 8
+
+
+def _mix(x: Array, key: int) -> Array:
+    """Sixteen well mixed bits of a 32-bit word and a key."""
+    h = (x + np.uint32(key)) * np.uint32(0x9E3779B1)
+    h ^= h >> np.uint32(15)
+    h *= np.uint32(0x85EBCA77)
+    h ^= h >> np.uint32(13)
+    h *= np.uint32(0xC2B2AE3D)
+    return h >> np.uint32(16)
+
+
 def permutation(seed: int, epoch: int, n: int) -> Array:
     """The order of ``n`` rows in an epoch: the same on every engine.
 
-    Row numbers sorted (stably) by 32 random bits each, with the key
-    ``(seed low, seed high, epoch, 0)``.
+    An (unbalanced) Feistel network (Luby & Rackoff 1988) of `ROUNDS` rounds permutes
+    ``0 .. 2**k - 1``, the smallest such range of at least 256 numbers that holds all
+    rows; numbers that are no rows are left out. The keys of the rounds are the first
+    random words of the key ``(seed low, seed high, epoch, 0)``.
     """
     key = [seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF, epoch & 0xFFFFFFFF, 0]
-    bits = random_bits_reference(np.asarray(key, np.uint32), (n,))
-    return np.argsort(bits, kind="stable").astype(np.int64)
+    keys = random_bits_reference(np.asarray(key, np.uint32), (ROUNDS,))
+    bits = max(8, (max(n, 1) - 1).bit_length())
+    low = bits // 2
+    x = np.arange(1 << bits, dtype=np.uint32)
+    left, right = x >> np.uint32(low), x & np.uint32((1 << low) - 1)
+    for i in range(0, ROUNDS, 2):
+        left = left ^ (_mix(right, keys[i]) & np.uint32((1 << (bits - low)) - 1))
+        right = right ^ (_mix(left, keys[i + 1]) & np.uint32((1 << low) - 1))
+    order = (left.astype(np.int64) << low) | right
+    return order[order < n]

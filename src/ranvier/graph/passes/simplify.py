@@ -17,12 +17,16 @@ from ranvier.graph.op import REGISTRY, Composite
 from ranvier.graph.trace import CONST, INPUT, PARAM, VARIABLE, constant, get, inline
 
 
-def simplify(graph: Graph, keep: Collection[str] = ()) -> Graph:
+Keep = Collection[str] | Callable[[Node], bool]
+
+
+def simplify(graph: Graph, keep: Keep = ()) -> Graph:
     """The same graph with fewer nodes.
 
     Args:
         graph: The graph.
-        keep: Names of composites that the engine has kernels for.
+        keep: Composites that the engine has kernels for: their names, or a function
+            that decides for a node.
     """
     rewriter = _Rewriter(keep)
     results = rewriter.run(_merge_scans(graph.results()))
@@ -37,7 +41,7 @@ def simplify(graph: Graph, keep: Collection[str] = ()) -> Graph:
 class _Rewriter:
     """Rebuilds nodes bottom-up; equal ones are shared."""
 
-    def __init__(self, keep: Collection[str]) -> None:
+    def __init__(self, keep: Keep) -> None:
         self.keep = keep
         self.memo: dict[Node, Node] = {}
         self.known: dict[Any, Node] = {}
@@ -53,9 +57,9 @@ class _Rewriter:
             return self._shared(node)
         if node.op.name == "get" and isinstance(node.inputs[0].op, Composite):
             source = node.inputs[0]
-            if source.op.name not in self.keep:
+            if not self._kept(source):
                 return self._body(source)[node.attrs["index"]]
-        if isinstance(node.op, Composite) and node.op.name not in self.keep:
+        if isinstance(node.op, Composite) and not self._kept(node):
             # A node of several results is only read through ``get``, see above.
             return node if isinstance(node.spec, tuple) else self._body(node)[0]
         inputs = tuple(self.memo[c] for c in node.inputs)
@@ -72,6 +76,10 @@ class _Rewriter:
         rule = _RULES.get(node.op.name)
         simpler = rule(node) if rule is not None else None
         return self._shared(node if simpler is None else simpler)
+
+    def _kept(self, node: Node) -> bool:
+        keep = self.keep
+        return keep(node) if callable(keep) else node.op.name in keep
 
     def _body(self, node: Node) -> list[Node]:
         return self.run(inline(node))
