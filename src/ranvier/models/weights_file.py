@@ -39,6 +39,7 @@ class Place:
 
     path: str
     owner: Any
+    parent: Any = None
 
     @property
     def label(self) -> str:
@@ -58,27 +59,28 @@ def places(model: Layer) -> list[Place]:
     and count.
     """
     found: list[Place] = []
-    _visit(model, "", found, set(), set())
+    _visit(Place("", model), found, set())
     return found
 
 
-def _visit(
-    owner: Any, path: str, found: list[Place], seen: set[int], containers: set[int]
-) -> None:
-    if id(owner) in seen:
+def _visit(place: Place, found: list[Place], seen: set[int]) -> None:
+    if id(place.owner) in seen:
         return
-    seen.add(id(owner))
-    found.append(Place(path, owner))
-    if isinstance(owner, Layer):
-        for name, value in _attributes(owner):
-            _descend(value, _join(path, name), found, seen, containers)
+    seen.add(id(place.owner))
+    found.append(place)
+    if isinstance(place.owner, Layer):
+        containers: set[int] = set()
+        for name, value in _attributes(place.owner):
+            inner = Place(_join(place.path, name), value, place.owner)
+            _descend(inner, found, seen, containers)
 
 
 def _descend(
-    value: Any, path: str, found: list[Place], seen: set[int], containers: set[int]
+    place: Place, found: list[Place], seen: set[int], containers: set[int]
 ) -> None:
+    value = place.owner
     if isinstance(value, (Layer, Optimizer)):
-        _visit(value, path, found, seen, containers)
+        _visit(place, found, seen)
     elif isinstance(value, (list, tuple, dict)) and id(value) not in containers:
         containers.add(id(value))
         counts: dict[str, int] = {}
@@ -92,7 +94,8 @@ def _descend(
             count = counts.get(base, 0)
             counts[base] = count + 1
             name = f"{base}_{count}" if count else base
-            _descend(item, _join(path, name), found, seen, containers)
+            inner = Place(_join(place.path, name), item, place.parent)
+            _descend(inner, found, seen, containers)
 
 
 def _join(path: str, name: str) -> str:
@@ -295,10 +298,14 @@ class _Reader:
     def variables(self, place: Place) -> dict[str, np.ndarray[Any, Any]]:
         """The arrays of a layer or optimizer, of the shapes it has."""
         names = self.names(place)
-        expected = _own_variables(place.owner)
+        owner, parent = place.owner, place.parent
+        if isinstance(owner, Optimizer) and not owner.built and len(names) > 2:
+            # It is about to get its slots from the file.
+            owner.build(parent.trainable_variables)
+        expected = _own_variables(owner)
         if expected is None:
             return {name: self.array(place, name, None) for name in names}
-        if isinstance(place.owner, Optimizer):
+        if isinstance(owner, Optimizer):
             # One that had not begun when it was saved has no slots in the file.
             begun = [v for v in expected if v.kind in ("counter", "hyper")]
             if len(names) == len(begun):

@@ -92,6 +92,7 @@ class NativeExecutable:
         self.variables = self.simplified.variables()
         self._plans: OrderedDict[Any, Compiled] = OrderedDict()
         self._calls: dict[Any, Compiled] = {}
+        self._order: tuple[Shuffle, int, Array] | None = None
         self._storages: list[Any] = []
         self._moves = -1
         self._lock = threading.RLock()
@@ -144,7 +145,11 @@ class NativeExecutable:
         whole = min(last, n // size)
         order = batches.order
         if isinstance(order, Shuffle):
-            order = shuffle_order(order.seed, order.epoch, n)
+            # Kept: a run batch by batch asks for the same order each time.
+            if self._order is None or self._order[:2] != (order, n):
+                rows = shuffle_order(order.seed, order.epoch, n)
+                self._order = (order, n, rows)
+            order = self._order[2]
         elif order is not None:
             order = np.ascontiguousarray(order, np.int64)
         full = tail = None
@@ -160,7 +165,7 @@ class NativeExecutable:
                 (tail, tail, max(first, whole), last),
             ]
         else:
-            pieces = [(full, tail, first, last)]
+            pieces = [(full or tail, tail, first, last)]
         for one, rest, begin, end in pieces:
             some = one or rest
             if some is None or begin >= end:
@@ -192,8 +197,10 @@ class NativeExecutable:
             if record.fault or record.interrupted:
                 break
         for name in collect:
-            rows = [_joined(part[name]) for part in parts]
-            record.collected[name] = rows[0] if len(rows) == 1 else np.concatenate(rows)
+            joined = [_joined(part[name]) for part in parts]
+            record.collected[name] = (
+                joined[0] if len(joined) == 1 else np.concatenate(joined)
+            )
         return record
 
     def _fault(self, fault: KernelFault) -> Fault:
