@@ -115,7 +115,7 @@ class NativeExecutable:
             compiled = self._prepare_call(key, [_plain(a) for a in arrays])
         results = [np.empty(shape, dtype) for shape, dtype in compiled.results]
         n = arrays[0].shape[0] if arrays and arrays[0].ndim else 1
-        fault = compiled.plan.native.call(
+        fault: Any = compiled.plan.native.call(
             arrays + compiled.bound + results, compiled.workers, 0, None, 0, n
         )
         if fault is not None:

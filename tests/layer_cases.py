@@ -1,0 +1,87 @@
+"""Arguments, inputs and targets with which every layer is tried."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+#: layer -> [(arguments, shape of a row)]; a layer that is missing here fails the suites.
+CASES: dict[str, list[tuple[dict[str, Any], tuple[int, ...]]]] = {
+    "Activation": [({"activation": "tanh"}, (5,)), ({"activation": "softplus"}, (2, 3))],
+    "BatchNormalization": [
+        ({}, (5,)),
+        ({"axis": 1, "momentum": 0.7, "epsilon": 0.01}, (3, 4)),
+        ({"center": False, "gamma_regularizer": "l2"}, (2, 3, 4)),
+        ({"scale": False, "trainable": False}, (4,)),
+    ],
+    "Dense": [
+        ({"units": 3}, (5,)),
+        ({"units": 70, "activation": "relu"}, (33,)),
+        ({"units": 2, "use_bias": False, "activation": "sigmoid"}, (3, 4)),
+        (
+            {
+                "units": 4,
+                "kernel_regularizer": "l2",
+                "bias_regularizer": "l1",
+                "activity_regularizer": "l2",
+                "kernel_constraint": "unit_norm",
+                "bias_constraint": "non_neg",
+            },
+            (6,),
+        ),
+    ],
+    "Dropout": [({"rate": 0.4, "seed": 3}, (50,)), ({"rate": 0.0}, (4,))],
+    "ELU": [({"alpha": 0.7}, (6,))],
+    "Embedding": [
+        ({"input_dim": 7, "output_dim": 3}, (4,)),
+        (
+            {
+                "input_dim": 7,
+                "output_dim": 2,
+                "embeddings_regularizer": "l2",
+                "embeddings_constraint": "max_norm",
+            },
+            (2, 3),
+        ),
+    ],
+    "Flatten": [({}, (2, 3, 4)), ({"data_format": "channels_first"}, (2, 3, 4))],
+    "Identity": [({}, (3, 2))],
+    "LayerNormalization": [
+        ({}, (6,)),
+        ({"axis": [1, 2], "epsilon": 0.1, "center": False}, (3, 4)),
+        ({"axis": 1, "scale": False}, (3, 4)),
+    ],
+    "LeakyReLU": [({}, (6,)), ({"negative_slope": 0.1}, (6,))],
+    "Normalization": [
+        ({"mean": [0.5, -1.0, 2.0], "variance": [2.0, 0.3, 1.0]}, (3,)),
+        ({"mean": 0.5, "variance": 2.0, "invert": True}, (3, 2)),
+        ({"axis": None, "mean": 0.5, "variance": 2.0}, (3, 2)),
+    ],
+    "PReLU": [
+        ({"alpha_initializer": "ones"}, (5,)),
+        ({"shared_axes": [1], "alpha_regularizer": "l2"}, (3, 4)),
+    ],
+    "ReLU": [
+        ({}, (6,)),
+        ({"max_value": 0.8, "negative_slope": 0.1, "threshold": 0.2}, (6,)),
+    ],
+    "Rescaling": [
+        ({"scale": 0.5, "offset": -1.0}, (4,)),
+        ({"scale": [0.5, 2.0, 3.0], "offset": [1.0, 0.0, 2.0]}, (2, 3)),
+    ],
+    "Reshape": [({"target_shape": (3, 4)}, (12,)), ({"target_shape": (-1, 2)}, (3, 4))],
+    "Softmax": [({}, (5,)), ({"axis": 1}, (3, 4)), ({"axis": [1, 2]}, (3, 4))],
+}
+#: Exported by the module, but no layers that are stacked.
+OTHERS = {"Input", "InputLayer", "InputSpec", "Layer"}
+FLAT = [(name, args, shape) for name, many in CASES.items() for args, shape in many]
+IDS = [f"{name}-{i}" for name, many in CASES.items() for i in range(len(many))]
+
+
+def inputs(name: str, shape: tuple[int, ...], rows: int, seed: int = 0) -> np.ndarray:
+    """Random rows such as the layer takes."""
+    rng = np.random.default_rng(seed)
+    if name == "Embedding":
+        return rng.integers(0, 7, (rows, *shape)).astype("int32")
+    return rng.normal(size=(rows, *shape)).astype("float32")
