@@ -87,6 +87,13 @@ void reads_writes(const EwInstr& c, std::vector<int>& reads, std::vector<int>& w
 
 bool scalar_position(const EwInstr& c, int reg) { return c.op == ew_adam && reg >= c.b && reg < c.b + 4; }
 
+bool is_operand(const ProgramSpec& p, int reg) {
+  for (const auto* side : {&p.in, &p.out})
+    for (const EwOperand& o : *side)
+      if (o.reg == reg) return true;
+  return false;
+}
+
 int64_t panel_bytes(const ProgramSpec& p, Dtype d) {
   const int64_t columns = (p.dim[1] + 15) / 16 * 16;
   return p.dim[0] * columns * size_of(d);
@@ -333,6 +340,38 @@ void Program::prepare(const StepSpec& s, size_t index) {
   for (const EwOperand& o : p.in) flat = flat && (o.mode != EwMode::memory || o.stride[0] == 1);
   for (const EwOperand& o : p.out) flat = flat && o.stride[0] == 1;
 
+  // Scratch tiles: operands keep theirs for the whole block; a temporary's is used again after its last reading, but not
+  // by the instruction that reads it (types of different size would meet).
+  std::vector<uint16_t> slot(static_cast<size_t>(p.n_reg), 0), unused;
+  std::vector<char> placed(static_cast<size_t>(p.n_reg), 0);
+  uint16_t slots = 0;
+  for (const auto* side : {&p.in, &p.out})
+    for (const EwOperand& o : *side)
+      if (!placed[o.reg]) {
+        placed[o.reg] = 1;
+        slot[o.reg] = slots++;
+      }
+  for (size_t i = 0; i < p.code.size(); ++i) {
+    reads_writes(p.code[i], reads, writes);
+    for (int r : writes) {
+      const size_t at = static_cast<size_t>(r);
+      if (placed[at]) continue;
+      placed[at] = 1;
+      if (unused.empty()) {
+        slot[at] = slots++;
+      } else {
+        slot[at] = unused.back();
+        unused.pop_back();
+      }
+    }
+    for (int r : reads) {
+      const size_t at = static_cast<size_t>(r);
+      if (placed[at] != 1 || read[at] != static_cast<int>(i) || written[at] < 0 || is_operand(p, r)) continue;
+      placed[at] = 2;  // once, though it may be read twice
+      unused.push_back(slot[at]);
+    }
+  }
+
   made->in = std::move(p.in);
   made->out = std::move(p.out);
   made->code = std::move(p.code);
@@ -347,6 +386,8 @@ void Program::prepare(const StepSpec& s, size_t index) {
   q.in = made->in.data();
   q.out = made->out.data();
   q.code = made->code.data();
+  made->slot = std::move(slot);
+  q.slot = made->slot.data();
   q.reg_bytes = static_cast<int64_t>(kTile) * widest;
   q.unlimited = unlimited;
   q.flat = flat;

@@ -59,6 +59,7 @@ struct Prepared {
   EwProgram program;
   std::vector<EwOperand> in, out;
   std::vector<EwInstr> code;
+  std::vector<uint16_t> slot;
 };
 
 // One running copy: its arena and the steps with addresses.

@@ -12,9 +12,26 @@ from typing import Any
 __version__ = "0.1.0"
 
 _MODULES = frozenset(
-    """activations as_keras callbacks config constraints datasets engines errors graph
-    initializers layers losses metrics models ops optimizers random regularizers
-    utils""".split()
+    {
+        "activations",
+        "callbacks",
+        "config",
+        "constraints",
+        "datasets",
+        "engines",
+        "errors",
+        "graph",
+        "initializers",
+        "layers",
+        "losses",
+        "metrics",
+        "models",
+        "ops",
+        "optimizers",
+        "random",
+        "regularizers",
+        "utils",
+    }
 )
 #: Public names, and the module that has each.
 _NAMES = {

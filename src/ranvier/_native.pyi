@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-
 def isa() -> str:
     """Instruction set in use."""
 

@@ -12,6 +12,7 @@ Example:
 from __future__ import annotations
 
 import builtins
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -283,9 +284,7 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
     else:
         places = list(indices_or_sections)
     edges = [0, *places, total]
-    return [
-        slice_axis(x, axis, a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)
-    ]
+    return [slice_axis(x, axis, a, b) for a, b in itertools.pairwise(edges)]
 
 
 def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[Tensor]:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from layer_cases import CASES, FLAT, IDS, OTHERS, inputs
 
 import ranvier
-from layer_cases import CASES, FLAT, IDS, OTHERS, inputs
 
 
 def test_every_layer_has_a_case() -> None:

@@ -41,9 +41,7 @@ def test_epochs_and_neighbours_are_uncorrelated() -> None:
     found = []
     for seed in range(100):
         a, b = permutation(seed, 1, n), permutation(seed, 2, n)
-        found.append(
-            [np.corrcoef(u, v)[0, 1] for u, v in ((a, b), (a[:-1], a[1:]))]
-        )
+        found.append([np.corrcoef(u, v)[0, 1] for u, v in ((a, b), (a[:-1], a[1:]))])
     # A correlation of random orders has mean 0 and deviation 1 / sqrt(n).
     mean = np.abs(np.mean(found, axis=0))
     assert (mean < 5 / math.sqrt(n * len(found))).all()

@@ -349,7 +349,7 @@ struct EwRun {
   uint8_t* out[kMaxOperands];
   int64_t in_row[kMaxOperands], in_col[kMaxOperands], out_row[kMaxOperands], out_col[kMaxOperands];
 
-  inline uint8_t* own(int r) { return scratch + r * p.reg_bytes; }
+  inline uint8_t* own(int r) { return scratch + (p.slot ? p.slot[r] : r) * p.reg_bytes; }
 };
 
 // Everything that holds for the whole run: where immediates lie, splats filled for blocks of up to `most` elements.

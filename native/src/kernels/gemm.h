@@ -132,6 +132,11 @@ static void gemm_tn(const Step& s, Frame& f, int worker, int workers) {
   p.supply = rows_supply(p.ldb, K, M);
   // A's columns are read at a stride of lda: over a long contraction its lines collide or come late.
   p.copy_a = M >= 192 && N >= 32;
+  if (p.copy_a && s.dim[8] == 1 && M * padded(K) * 4 <= kTurnedBytes) {
+    int64_t first, last;
+    share(s.units, worker, workers, first, last);
+    if (last - first >= 3) p.turned = turn_blocks(p, f.scratch[worker]);
+  }
   for_units(s, worker, workers, K,
             [&](int64_t panel, int64_t r0, int64_t r1) { panel_product<true>(p, panel, r0, r1); });
 }

@@ -45,6 +45,7 @@ struct Product {
   float* pack;
   float* sums;
   float* copy;
+  const float* turned;  // all of a transposed A, block of rows after block of rows (turn_blocks), or nullptr
   uint8_t* program_scratch;
   const AdamUpdate* adam;  // the program, if it is no more than this
 };
@@ -71,6 +72,7 @@ RV_INLINE Product product(const Step& s, Frame& f, int worker) {
   p.copy = reinterpret_cast<float*>(scratch + kPackBytes + kSumBytes + kTurnBytes);
   p.program_scratch = scratch + kGemmScratch;
   p.copy_a = false;
+  p.turned = nullptr;
   p.c_column = 1;
   p.adam = nullptr;
   return p;
@@ -152,6 +154,26 @@ RV_NOINLINE int64_t copy_block(const Product& p, int64_t r, int64_t rows, int64_
   return ld;
 }
 
+// Rows of a block: when B has to be packed again for every block, more.
+RV_INLINE int64_t block_rows(const Product& p) {
+  return p.supply != Supply::direct && p.depth > kPackDepth ? kDeepRows : kBlockRows;
+}
+
+// All of a transposed A as the blocks above, for a worker that needs it for several panels: A's rows are read once from
+// end to end, where a block of each would be lines a page apart that no prefetcher foresees, again for every panel.
+constexpr int64_t kTurnedAt = 1 << 20, kTurnedBytes = 6 << 20;
+RV_NOINLINE const float* turn_blocks(const Product& p, uint8_t* scratch) {
+  float* to = reinterpret_cast<float*>(scratch + kTurnedAt);
+  const int64_t block = block_rows(p);
+  for (int64_t k = 0; k < p.depth; ++k)
+    for (int64_t r = 0; r < p.rows; r += block) {
+      const int64_t rows = least(block, p.rows - r), ld = padded(rows);
+      for (int64_t j = 0; j < rows; j += kPanel)
+        pack_rows(p.a + k * p.lda + r + j, 0, to + r * p.depth + k * ld + j, 0, 1, least(kPanel, rows - j));
+    }
+  return to;
+}
+
 // The finished sums of a block to a C whose columns are not adjacent.
 RV_NOINLINE void scatter(const Product& p, int64_t r, int64_t rows, int64_t c0, int64_t cols) {
   if (p.ldc == 1) {
@@ -230,7 +252,7 @@ RV_INLINE void panel_product(const Product& p, int64_t panel, int64_t r0, int64_
     ldc = padded(cols);
     c += c0 * p.rows;
   }
-  const int64_t block = again ? kDeepRows : kBlockRows;
+  const int64_t block = block_rows(p);
   // One pass over k where each row of B is used once or twice anyway, or where all of it is in L1.
   const int64_t most = Transposed || p.copy_a ? kTurnedDepth : kDepth;
   const bool once = !p.copy_a && (r1 - r0 <= 12 || depth <= most + most / 2);
@@ -258,7 +280,10 @@ RV_INLINE void panel_product(const Product& p, int64_t panel, int64_t r0, int64_
         x.padded = keep;
         x.epilogue = last ? p.epilogue : 0;
         const float* a = p.a + r * step_r + k * step_k;
-        if (p.copy_a) {
+        if (p.turned) {
+          x.lda = padded(rows);
+          a = p.turned + r * depth + k * x.lda;
+        } else if (p.copy_a) {
           x.lda = copy_block<Transposed>(p, r, rows, k, k2);
           a = p.copy;
         }

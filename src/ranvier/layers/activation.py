@@ -57,7 +57,7 @@ class ReLU(Layer):
         array([[0. , 0.5, 1. ]], dtype=float32)
     """
 
-    _parameters = {  # noqa: RUF012
+    _parameters = {
         "max_value": Optional(Interval(float, 0)),
         "negative_slope": Interval(float, 0),
         "threshold": Interval(float, 0),
@@ -117,7 +117,7 @@ class LeakyReLU(Layer):
         array([[-0.5,  2. ]], dtype=float32)
     """
 
-    _parameters = {"negative_slope": Interval(float, 0)}  # noqa: RUF012
+    _parameters = {"negative_slope": Interval(float, 0)}
 
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
         negative_slope = kwargs.pop("alpha", negative_slope)

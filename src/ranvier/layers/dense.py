@@ -39,7 +39,7 @@ class Dense(Layer):
         array([[3., 3.]], dtype=float32)
     """
 
-    _parameters = {"units": Interval(int, 1)}  # noqa: RUF012
+    _parameters = {"units": Interval(int, 1)}
 
     def __init__(
         self,
@@ -147,7 +147,7 @@ class Embedding(Layer):
         (1, 1, 2)
     """
 
-    _parameters = {  # noqa: RUF012
+    _parameters = {
         "input_dim": Interval(int, 1), "output_dim": Interval(int, 1)
     }
 

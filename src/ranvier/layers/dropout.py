@@ -31,7 +31,7 @@ class Dropout(Layer):
         array([[1., 1.]], dtype=float32)
     """
 
-    _parameters = {"rate": Interval(float, 0, 1)}  # noqa: RUF012
+    _parameters = {"rate": Interval(float, 0, 1)}
 
     def __init__(
         self,

@@ -49,7 +49,7 @@ class BatchNormalization(Layer):
         (2, 3)
     """
 
-    _parameters = {  # noqa: RUF012
+    _parameters = {
         "momentum": Interval(float, 0, 1), "epsilon": Interval(float, 0)
     }
 
@@ -213,7 +213,7 @@ class LayerNormalization(Layer):
         array([[-1.,  1.]], dtype=float32)
     """
 
-    _parameters = {"epsilon": Interval(float, 0)}  # noqa: RUF012
+    _parameters = {"epsilon": Interval(float, 0)}
 
     def __init__(
         self,

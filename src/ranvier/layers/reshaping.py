@@ -164,7 +164,7 @@ class Flatten(Layer):
         (2, 784)
     """
 
-    _parameters = {  # noqa: RUF012
+    _parameters = {
         "data_format": OneOf("channels_last", "channels_first")
     }
 

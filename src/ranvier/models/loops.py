@@ -78,7 +78,9 @@ class _Slices:
             rows = order[start : start + self.size]
             yield pack(
                 *(
-                    None if part is None else tree.map_leaves(lambda a: a[rows], part)
+                    None
+                    if part is None
+                    else tree.map_leaves(lambda a, rows=rows: a[rows], part)
                     for part in (self.data.x, self.data.y, self.data.sample_weight)
                 )
             )
@@ -387,6 +389,7 @@ def predict(
             and ready[0] == tracking.version()
             and ready[1] == x.shape[1:]
             and x.dtype.kind in "fiu"
+            and x.dtype.isnative
             and 0 < len(x) <= (batch_size or 32)
         ):
             return ready[2]({"x": x})["y_pred"]
@@ -414,10 +417,10 @@ def predict(
     }
     outputs = tree.map_leaves(lambda name: joined[name], step.outputs)
     hooks.on_predict_end({"outputs": outputs})
-    if type(x) is np.ndarray and step.collect == ("y_pred",) and not model.run_eagerly:
-        if step.outputs == "y_pred":
-            ready = (tracking.version(), x.shape[1:], step.executable.call)
-            model.__dict__["_ready"] = ready
+    plain = type(x) is np.ndarray and x.dtype.isnative and not model.run_eagerly
+    if plain and step.outputs == "y_pred":
+        ready = (tracking.version(), x.shape[1:], step.executable.call)
+        model.__dict__["_ready"] = ready
     return outputs
 
 

@@ -42,7 +42,7 @@ class MetricLogs(dict[str, Any]):
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of a name."""
-        return self[key] if key in self else default
+        return self[key] if key in self else default  # noqa: SIM401 (get is this)
 
     def __iter__(self) -> Iterator[str]:
         return super().__iter__()

@@ -24,7 +24,6 @@ from ranvier.engines.native.values import (
     View,
     itemsize,
     number,
-    panel_elements,
     row_major,
 )
 from ranvier.graph.dims import bind

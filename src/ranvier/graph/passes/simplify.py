@@ -16,7 +16,6 @@ from ranvier.graph.ir import Graph, Node, Region, walk
 from ranvier.graph.op import REGISTRY, Composite
 from ranvier.graph.trace import CONST, INPUT, PARAM, VARIABLE, constant, get, inline
 
-
 Keep = Collection[str] | Callable[[Node], bool]
 
 
