@@ -50,7 +50,9 @@ _NAMES = {
     "RanvierError": "errors",
     "RanvierWarning": "errors",
     "gradients": "graph.passes.grad",
-    "value_and_grad": "models.model",
+    "value_and_grad": "graph.autodiff",
+    "grad": "graph.autodiff",
+    "custom_gradient": "graph.autodiff",
     "stop_gradient": "ops",
 }
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import regularizers
+from ranvier import ops, regularizers
 from ranvier._lookup import auto_name
 from ranvier.errors import ShapeError
 from ranvier.graph import Dim, Tensor, Variable, current_trace, scope, tree
@@ -227,7 +227,7 @@ class Layer:
         with outside():
             value = np.asarray(initializer(sizes, dtype=dtype), dtype)
         variable = Variable(
-            np.ascontiguousarray(value),
+            np.asarray(value, order="C"),
             shape=sizes,
             dtype=dtype,
             trainable=trainable,
@@ -463,7 +463,12 @@ class Layer:
             outputs = self.call(*args, **kwargs)
             if self.activity_regularizer is not None:
                 for output in tree.flatten(outputs):
-                    self.add_loss(self.activity_regularizer(output))
+                    penalty = self.activity_regularizer(output)
+                    if output.ndim:
+                        # The mean over the rows, whatever the batch size (Keras).
+                        rows = ops.cast(ops.shape(output)[0], penalty.dtype)
+                        penalty = penalty / rows
+                    self.add_loss(penalty)
         return outputs
 
     def _converted(self, value: Any) -> Any:
@@ -473,8 +478,6 @@ class Layer:
         if isinstance(value, KerasTensor):
             raise _functional()
         if isinstance(value, (Tensor, Variable, np.ndarray, np.generic)):
-            from ranvier import ops
-
             tensor = ops.convert_to_tensor(value)
             wanted = self.compute_dtype
             floating = tensor.dtype.startswith(("float", "bfloat"))

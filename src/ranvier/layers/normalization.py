@@ -234,7 +234,7 @@ class LayerNormalization(Layer):
             raise ShapeError("RV100", "LayerNormalization: rms_scaling is not supported")
         super().__init__(**kwargs)
         check_parameters("LayerNormalization", self._parameters, {"epsilon": epsilon})
-        self.axis = list(axis) if isinstance(axis, (list, tuple)) else axis
+        self.axis = list(axis) if isinstance(axis, (list, tuple)) else [axis]
         self.epsilon, self.center, self.scale = epsilon, center, scale
         self.beta_initializer = initializers.get(beta_initializer)
         self.gamma_initializer = initializers.get(gamma_initializer)
@@ -246,8 +246,7 @@ class LayerNormalization(Layer):
         self.gamma = self.beta = None
 
     def _axes(self, rank: int) -> tuple[int, ...]:
-        axes = self.axis if isinstance(self.axis, list) else [self.axis]
-        return tuple(sorted(a % rank for a in axes))
+        return tuple(sorted(a % rank for a in self.axis))
 
     def build(self, input_shape: Any) -> None:
         """Makes gamma and beta."""

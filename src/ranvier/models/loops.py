@@ -453,6 +453,7 @@ def on_batch(
         sample_weight = class_weights(structured(y, "y"), class_weight)
     data = Arrays(x, y, sample_weight)
     step = step_of(model, kind, data)
+    reset_metrics(model)
     found = call_step(step, data, True)
     if step.collect:
         step.take_python(found)

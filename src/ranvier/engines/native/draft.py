@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from ranvier.engines.native.plan import (
     ARENA,
     CONSTANT,
@@ -189,6 +191,7 @@ def emit(
         strided = isinstance(buffer.key, str)
         builder.external(buffer.nbytes, writable=not strided, strided=strided)
     fixed = {buffer: builder.constant(array) for buffer, array in constants.items()}
+    builder.constant(np.zeros(TAIL, np.uint8))  # kernels may read this far behind
     for step in steps:
         refs: list[Ref | None] = []
         for at in step.refs:

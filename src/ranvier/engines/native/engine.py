@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import _native
+from ranvier import _native, config
 from ranvier.engines.api import (
     Batches,
     Fault,
@@ -313,9 +314,25 @@ class NativeExecutable:
             if isinstance(buffer.key, Variable):
                 kept: Any = buffer.key.storage
                 plan.bind(buffer.slot, kept.flat)
+        _tell(plan, workers, sizes, total)
         bound = [None for b in lowered.slots if isinstance(b.key, Variable)]
         results = [(view.shape, view.dtype) for view in lowered.outputs.values()]
         return Compiled(plan, lowered.outputs, workers, lowered.steps, bound, results)
+
+
+def _tell(plan: Plan, workers: int, sizes: Mapping[str, int], cost: float) -> None:
+    """With RANVIER_VERBOSE=1 say what was chosen, with 2 also the plan itself."""
+    verbose = int(config.get("RANVIER_VERBOSE"))
+    if verbose < 1:
+        return
+    known = " ".join(f"{name}={size}" for name, size in sizes.items())
+    sys.stderr.write(
+        f"ranvier: plan {known}: {plan.n_steps} steps, {workers} of "
+        f"{config_threads()} workers, arena {plan.arena_bytes:,} bytes, "
+        f"{_native.isa()}, about {cost / 1000:.1f} us of work\n"
+    )
+    if verbose > 1:
+        sys.stderr.write(f"{plan}\n")
 
 
 def config_threads() -> int:
