@@ -8,6 +8,9 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+# Graphs are checked between passes, also in processes that tests start.
+os.environ.setdefault("RANVIER_VERIFY", "1")
+
 # No deadline: a slow machine is no failure. Derandomised: CI gives the same verdict
 # twice; `scripts/check-long fuzz` looks further.
 settings.register_profile(

@@ -149,8 +149,7 @@ int main(int argc, char** argv) {
     for (int kind = 0; kind < 4; ++kind) {
       Call t = {};
       t.workers = workers;
-      for (int i = 0; i < workers; ++i)
-        t.frame.scratch[i] = reinterpret_cast<uint8_t*>(fresh(kGemmScratch / 4 + 65536));
+      for (int i = 0; i < workers; ++i) t.frame.scratch[i] = reinterpret_cast<uint8_t*>(fresh(kScratchBytes / 4));
       Step& s = t.step;
       int64_t* d = s.dim;
       d[0] = M, d[1] = N, d[2] = K;

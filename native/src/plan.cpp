@@ -344,6 +344,11 @@ void Program::prepare(const StepSpec& s, size_t index) {
   // by the instruction that reads it (types of different size would meet).
   std::vector<uint16_t> slot(static_cast<size_t>(p.n_reg), 0), unused;
   std::vector<char> placed(static_cast<size_t>(p.n_reg), 0);
+  std::vector<int> last_write(static_cast<size_t>(p.n_reg), -1);
+  for (size_t i = 0; i < p.code.size(); ++i) {
+    reads_writes(p.code[i], reads, writes);
+    for (int r : writes) last_write[static_cast<size_t>(r)] = static_cast<int>(i);
+  }
   uint16_t slots = 0;
   for (const auto* side : {&p.in, &p.out})
     for (const EwOperand& o : *side)
@@ -366,7 +371,8 @@ void Program::prepare(const StepSpec& s, size_t index) {
     }
     for (int r : reads) {
       const size_t at = static_cast<size_t>(r);
-      if (placed[at] != 1 || read[at] != static_cast<int>(i) || written[at] < 0 || is_operand(p, r)) continue;
+      const bool over = read[at] == static_cast<int>(i) && last_write[at] < static_cast<int>(i);
+      if (placed[at] != 1 || !over || is_operand(p, r)) continue;
       placed[at] = 2;  // once, though it may be read twice
       unused.push_back(slot[at]);
     }

@@ -69,11 +69,10 @@ static Array to_panels(const Array& w, int64_t rows, int64_t columns) {
   return p;
 }
 
-constexpr size_t kScratch = kGemmScratch + (1 << 20);
 static Frame* frame() {
   static Frame* f = [] {
     auto* q = static_cast<Frame*>(std::calloc(1, sizeof(Frame)));
-    for (int w = 0; w < 8; ++w) q->scratch[w] = static_cast<uint8_t*>(std::aligned_alloc(64, kScratch));
+    for (int w = 0; w < 8; ++w) q->scratch[w] = static_cast<uint8_t*>(std::aligned_alloc(64, size_t(kScratchBytes)));
     return q;
   }();
   return f;
@@ -288,8 +287,18 @@ static void update(int rounds) {
     std::memcpy(&x, &u, 4);
     return x;
   };
-  const float odd[] = {0.0f, -0.0f, 1e-45f, 1e-40f, 0x1p-126f, 0x1p-100f, __builtin_inff(), -__builtin_inff(),
-                       __builtin_nanf(""), 0x1.fffffep127f, 0x1p-101f, 0x1p100f};
+  const float odd[] = {0.0f,
+                       -0.0f,
+                       1e-45f,
+                       1e-40f,
+                       0x1p-126f,
+                       0x1p-100f,
+                       __builtin_inff(),
+                       -__builtin_inff(),
+                       __builtin_nanf(""),
+                       0x1.fffffep127f,
+                       0x1p-101f,
+                       0x1p100f};
   const float eps[] = {1e-7f, 1e-8f, 0x1p-25f, 0x1p-26f, 1e-3f, 0.0f, 1.0f};
   for (int round = 0; round < rounds; ++round) {
     const bool wild = round % 8 == 0, tame = round % 2;
@@ -326,8 +335,8 @@ int main() {
   for (int64_t M : sizes)
     for (int64_t N : sizes)
       for (int64_t K : sizes) shape(M, N, K), fused(M, N, K);
-  const int64_t others[][3] = {{32, 128, 784}, {7, 130, 300},  {1100, 70, 65}, {30, 1100, 66},
-                               {65, 33, 1100}, {2, 200, 1030}, {1, 300, 129},  {200, 67, 200}};
+  const int64_t others[][3] = {{32, 128, 784}, {7, 130, 300}, {1100, 70, 65}, {30, 1100, 66},  {65, 33, 1100},
+                               {2, 200, 1030}, {1, 300, 129}, {200, 67, 200}, {230, 200, 150}, {1050, 200, 500}};
   for (auto& o : others) shape(o[0], o[1], o[2]), fused(o[0], o[1], o[2]);
   for (auto& o : others) accumulate(o[0], o[1], o[2]);
   for (auto& o : {others[1], others[4]}) any(o[0] / 2, o[1], o[2]);

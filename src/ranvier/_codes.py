@@ -247,4 +247,9 @@ CODES: dict[str, tuple[str, str]] = {
         "Something that must hold did not. Please report it with the message and the "
         "output of `ranvier doctor`.",
     ),
+    "RV902": (
+        "a graph is not well formed",
+        "A pass over the graph left it in a state that cannot be. It is found only "
+        "with RANVIER_VERIFY=1, which tests set; it is always a fault of ranvier.",
+    ),
 }

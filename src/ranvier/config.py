@@ -100,6 +100,9 @@ VARIABLES: dict[str, Variable] = {
     "RANVIER_THREADS": Variable(
         0, _count, "a whole number", "threads of the native engine; 0: one per core"
     ),
+    "RANVIER_VERIFY": Variable(
+        False, _flag, "0, 1", "1: check every graph between passes (for development)"
+    ),
     "RANVIER_VERBOSE": Variable(
         0, _count, "0, 1, 2", "1: say what the engine chose; 2: and why"
     ),

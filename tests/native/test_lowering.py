@@ -171,6 +171,41 @@ def test_wide_weights_lie_in_panels(n: int, panels: bool) -> None:
     np.testing.assert_array_equal(w.numpy(), other)
 
 
+REDUCED = {
+    "sum of squares": lambda w: f.sum(f.square(w)),
+    "sum of sizes": lambda w: f.sum(f.absolute(w)),
+    "largest": lambda w: f.max(f.absolute(w)),
+    "of rows": lambda w: f.sum(f.square(w), axis=1),
+    "of columns": lambda w: f.sum(f.square(w), axis=0),
+    "plain": lambda w: f.sum(w, axis=1),
+    "beside a row": lambda w: f.sum(w * f.sum(w, axis=0, keepdims=True)),
+    "flattened": lambda w: f.sum(f.square(f.reshape(w, (-1,)))),
+    "place of the largest": lambda w: f.argmax(f.square(w), axis=1),
+    "running": lambda w: f.cumsum(w * 2.0, axis=1),
+    "softmax": lambda w: c.softmax(w * 2.0),
+    "turned": lambda w: f.transpose(w) * 2.0,
+    "part": lambda w: w[1:, ::2] + 1.0,
+}
+
+
+@pytest.mark.parametrize("name", sorted(REDUCED))
+@pytest.mark.parametrize("shape", [(5, 70), (64, 128), (70, 130)])
+def test_weights_in_panels_are_read_as_tensors(name: str, shape: Any) -> None:
+    """Norms and regularizers read weights whose rows are not one piece of memory."""
+    value = np.random.default_rng(0).normal(size=shape).astype("float32")
+    w = Variable(value, name="w")
+    fn = REDUCED[name]
+    graph = trace(
+        lambda i: {"product": f.matmul(i["x"], w), "found": fn(w)},
+        {"x": Spec((B, shape[0]), "float32")},
+    )
+    x = np.ones((2, shape[0]), "float32")
+    want = run("reference", graph, {"x": x})["found"]
+    got = run("native", graph, {"x": x})["found"]
+    assert isinstance(w.storage, Panels)
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("rows", [1, 2, 7, 48, 49, 130])
 @pytest.mark.parametrize(("k", "n"), [(1, 1), (3, 65), (20, 64), (33, 130), (70, 16)])
 def test_products_in_all_orientations(rows: int, k: int, n: int) -> None:

@@ -31,6 +31,12 @@ def _gradient(w: Any, x: Any) -> Any:
     return w - g * 0.3
 
 
+def _shrunk(w: Any, x: Any) -> Any:
+    loss = f.mean(f.square(f.matmul(x, w))) + f.sum(f.square(w)) * 0.01
+    (g,) = gradients(loss, [w])
+    return w - g * 0.3
+
+
 #: What one tensor of the variables' shape can become, given the batch.
 STEPS = [
     lambda w, x: w * 0.5 + 0.1,
@@ -46,6 +52,9 @@ STEPS = [
     lambda w, x: f.where(w > 0, w, w * 0.1),
     _rows,
     _gradient,
+    _shrunk,
+    lambda w, x: w / (f.sum(f.absolute(w), axis=1, keepdims=True) + 1.0),
+    lambda w, x: w * f.minimum(1.0, 1.0 / f.sqrt(f.sum(f.square(w)) + 1e-3)),
 ]
 PAIRS = [
     lambda a, b: a * 0.5 + b * 0.5,
@@ -72,7 +81,7 @@ def build(data: st.DataObject, shape: tuple[int, int]) -> tuple[Graph, list[Vari
         st.lists(
             st.tuples(
                 st.sampled_from(["step", "pair", "turn", "read", "assign", "assign"]),
-                st.integers(0, 12),
+                st.integers(0, len(STEPS) - 1),
                 st.integers(0, 9),
                 st.integers(0, 9),
             ),

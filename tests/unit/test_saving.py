@@ -369,6 +369,16 @@ GADGETS: dict[str, Callable[[Any], Any]] = {
     "input": lambda c: c["config"]["layers"][0]["config"].update(
         batch_shape=[None, 10**12]
     ),
+    "given mean": lambda c: c["config"].update(
+        layers=[
+            c["config"]["layers"][0] | {"config": {"batch_shape": [None, 10**10]}},
+            {
+                "module": "keras.layers",
+                "class_name": "Normalization",
+                "config": {"mean": 0.0, "variance": 1.0},
+            },
+        ]
+    ),
     "text": lambda c: c["config"]["layers"][1]["config"].update(units="many"),
     "argument": lambda c: c["config"]["layers"][1]["config"].update(colour=1),
     "dtype": lambda c: c["config"]["layers"][1]["config"].update(dtype="float8"),
@@ -431,6 +441,7 @@ print(seen)
 def test_files_that_are_no_models(tmp_path: Path, saved: Path) -> None:
     refused(tmp_path / "absent.keras", "m.keras", code="RV605")
     refused(tmp_path, "folder", code="RV605")
+    refused(None, "path", code="RV605")  # type: ignore[arg-type]
     refused(tmp_path / "nul\0.keras", code="RV605")
     for name, data, text in (
         ("empty", b"", "empty"),
@@ -610,6 +621,8 @@ def test_places_that_cannot_be_written(tmp_path: Path, saved: Path) -> None:
         with pytest.raises(FileError) as caught:
             model.save(path)
         assert caught.value.code == "RV603"
+    with pytest.raises(FileError, match="must end in"):
+        model.save(None)
     for call, name in ((model.save, "m.h5"), (model.save_weights, "m.h5")):
         with pytest.raises(FileError, match="must end in"):
             call(tmp_path / name)
@@ -718,6 +731,10 @@ def test_damaged_files_are_refused_and_never_crash(saved: Path) -> None:
     assert damaged > 200
 
 
-def test_all_errors_have_codes(saved: Path) -> None:
-    with pytest.raises(RanvierError):
-        keras.models.load_model(saved.with_name("absent.keras"))
+def test_errors_point_at_the_callers_line(saved: Path) -> None:
+    whole = saved.read_bytes()
+    saved.with_name("part.keras").write_bytes(whole[:-200])
+    for name in ("absent.keras", "part.keras"):
+        with pytest.raises(RanvierError) as caught:
+            keras.models.load_model(saved.with_name(name))
+        assert "test_saving.py" in caught.value.place

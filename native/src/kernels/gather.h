@@ -135,7 +135,8 @@ template <class T>
 RV_INLINE bool any_outside(const T* x, int64_t n, int64_t lo, int64_t hi) {
   const uint64_t span = static_cast<uint64_t>(hi) - static_cast<uint64_t>(lo);
   uint64_t bad = 0;
-  for (int64_t i = 0; i < n; ++i) bad |= static_cast<uint64_t>(static_cast<int64_t>(x[i])) - static_cast<uint64_t>(lo) >= span;
+  for (int64_t i = 0; i < n; ++i)
+    bad |= static_cast<uint64_t>(static_cast<int64_t>(x[i])) - static_cast<uint64_t>(lo) >= span;
   return bad != 0;
 }
 RV_INLINE bool suspicious(const Step& s, const uint8_t* to, int64_t n) {
@@ -204,8 +205,7 @@ static void gather(const Step& s, Frame& f, int w, int n) {
       }
     }
     if ((s.dim[6] & 3) && suspicious(s, to, some * elements)) [[unlikely]]
-      for (int64_t k = 0; k < some; ++k)
-        check_row(s, f, numbers ? numbers[k] : f.first_row + i + k, to + k * to_bytes);
+      for (int64_t k = 0; k < some; ++k) check_row(s, f, numbers ? numbers[k] : f.first_row + i + k, to + k * to_bytes);
   }
 }
 

@@ -25,7 +25,7 @@
 // the weight as gemm_nt shares its panels of K.
 //
 // Every element is one sequential sum over the contraction, so all three give the same bits for any units and workers.
-// Scratch: the first kGemmScratch bytes of the worker's; the program gets what follows.
+// Scratch: the first kGemmScratch bytes of the worker's; the program gets what follows; a tall A^T from kTurnedAt on.
 // The arithmetic of a finished sum s: s + bias, then max(0, .), then where(side > 0, ., 0) or side + s.
 #pragma once
 #include "gemm_block.h"

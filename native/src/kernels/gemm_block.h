@@ -90,8 +90,7 @@ RV_INLINE void tiles(const float* a, const float* b, float* c, const float* init
     loose = rows;
   } else if (x.ldc == cols && cols < kChunk && !((x.epilogue & (kMask | kAdd)) && side == c)) {
     const int64_t over = (cols + W - 1) / W * W - cols;
-    for (loose = rows; loose > 0 && (rows - loose) * cols < over; --loose) {
-    }
+    for (loose = rows; loose > 0 && (rows - loose) * cols < over; --loose) {}
   }
   for (int64_t j = 0; j < cols; j += kChunk) {
     const int64_t width = least(cols - j, kChunk);
@@ -162,6 +161,7 @@ RV_INLINE int64_t block_rows(const Product& p) {
 // All of a transposed A as the blocks above, for a worker that needs it for several panels: A's rows are read once from
 // end to end, where a block of each would be lines a page apart that no prefetcher foresees, again for every panel.
 constexpr int64_t kTurnedAt = 1 << 20, kTurnedBytes = 6 << 20;
+static_assert(kGemmScratch + kMaxRegs * kTile * 8 <= kTurnedAt && kTurnedAt + kTurnedBytes <= kScratchBytes);
 RV_NOINLINE const float* turn_blocks(const Product& p, uint8_t* scratch) {
   float* to = reinterpret_cast<float*>(scratch + kTurnedAt);
   const int64_t block = block_rows(p);

@@ -32,8 +32,8 @@ struct TileContext {
   const float* bias;  // at the tile's first column
   int64_t blocks;     // the contraction is this many runs of k; A's next run is `jump` floats further on
   int64_t jump;
-  int64_t free;        // the tile's first rows whose last vector may be stored whole (see tiles)
-  bool padded = false; // C's rows are padded to whole vectors with room for anything
+  int64_t free;         // the tile's first rows whose last vector may be stored whole (see tiles)
+  bool padded = false;  // C's rows are padded to whole vectors with room for anything
 };
 enum : int64_t { kBias = 1, kRelu = 2, kMask = 4, kAdd = 8 };
 

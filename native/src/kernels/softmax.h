@@ -61,7 +61,7 @@ RV_INLINE void classes(const void* p, Dtype d, int64_t first, int64_t rows, int6
     default: return classes_as<uint8_t>(p, first, rows, N, to);
   }
 }
-constexpr int64_t kGroup = 64;   // rows whose labels are read, and logarithms taken, together
+constexpr int64_t kGroup = 64;  // rows whose labels are read, and logarithms taken, together
 
 // e = exp(x - max) and the sum of e.
 RV_INLINE float exponentials(float* e, const float* x, int64_t n, float& top) {
@@ -237,7 +237,7 @@ static void sparse_softmax_ce_grad(const Step& s, Frame&, int w, int n) {
   const float* g = static_cast<const float*>(s.buf[2]);
   float* out = static_cast<float*>(s.buf[3]);
   int64_t label[kGroup];
-  float at[kGroup];   // taken before the rows are written: they may lie in the same place
+  float at[kGroup];  // taken before the rows are written: they may lie in the same place
   for (int64_t i = r.first; i < r.last; i += kGroup) {
     const int64_t rows = r.last - i < kGroup ? r.last - i : kGroup;
     classes(s.buf[1], d, i, rows, N, label);

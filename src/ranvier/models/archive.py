@@ -12,7 +12,6 @@ import datetime
 import json
 import os
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -63,39 +62,46 @@ def fault_of(path: Any, why: str, fix: str = "") -> FileError:
     )
 
 
-@contextlib.contextmanager
-def damaged(path: Any, what: str) -> Iterator[None]:
+class damaged:
     """Whatever goes wrong inside the block is the file's fault, and said so (RV601)."""
-    try:
-        yield
-    except FileError:
-        raise
-    except RanvierError as fault:
-        why = f"{fault.code}: {fault.message}"
-        if fault.details:
-            why += f"\n{fault.details}"
-        raise fault_of(path, f"{what}: {why}", fault.fix) from fault
-    except MemoryError as fault:
-        raise fault_of(
-            path, f"{what}: it asks for more memory than there is"
-        ) from fault
-    except Exception as fault:
-        text = str(fault).split("\n")[0][:300] or "no further details"
-        raise fault_of(path, f"{what}: {type(fault).__name__}: {text}") from fault
+
+    # A class, since a generator would put contextlib between us and the user's line.
+
+    def __init__(self, path: Any, what: str) -> None:
+        self.path, self.what = path, what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, fault: BaseException | None, trace: Any) -> None:
+        if not isinstance(fault, Exception) or isinstance(fault, FileError):
+            return
+        fix = ""
+        if isinstance(fault, RanvierError):
+            why, fix = f"{fault.code}: {fault.message}", fault.fix
+            if fault.details:
+                why += f"\n{fault.details}"
+        elif isinstance(fault, MemoryError):
+            why = "it asks for more memory than there is"
+        else:
+            text = str(fault).split("\n")[0][:300] or "no further details"
+            why = f"{type(fault).__name__}: {text}"
+        raise fault_of(self.path, f"{self.what}: {why}", fix) from fault
 
 
-@contextlib.contextmanager
-def opened(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+def opened(path: str | os.PathLike[str]) -> IO[bytes]:
     """The file, open for reading.
 
     Raises:
         FileError: RV605 when there is none, it is a folder, or it may not be read.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise FileError("RV605", f"the path of a file was expected, got {path!r:.80}")
     place = Path(path).expanduser()
     if place.is_dir():
         raise FileError("RV605", f"{place} is a folder, not a model file", fix=_FOREIGN)
     try:
-        file = open(place, "rb")  # noqa: SIM115 (closed below; only opening may fail)
+        return open(place, "rb")
     except (OSError, ValueError) as fault:
         beside = _beside(place)
         raise FileError(
@@ -104,8 +110,6 @@ def opened(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             details=getattr(fault, "strerror", None) or str(fault),
             fix=f"in that folder: {beside}" if beside else "check the path",
         ) from fault
-    with file:
-        yield file
 
 
 def _beside(place: Path) -> str:

@@ -363,9 +363,12 @@ def evaluate(
 
 
 def _as_list(model: Any, logs: Mapping[str, Any]) -> Any:
-    """Loss first, then metrics in their order; alone, the loss is no list."""
-    names = [n for n in model.metrics_names if n in logs]
-    names += [n for n in logs if n not in names]
+    """Loss first, then metrics in their order; alone, the loss is no list.
+
+    As in Keras, a name that the logs made longer (``"size_mae"``) comes last, by letter.
+    """
+    names = [m.name for m in model.metrics if m.name in logs]
+    names = list(dict.fromkeys([*names, *sorted(logs)]))
     values = [logs[n] for n in names]
     return values[0] if len(values) == 1 else values
 

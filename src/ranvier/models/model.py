@@ -262,10 +262,10 @@ class Model(Layer):
         named: list[tuple[str, Metric]] = []
         if self._loss_tracker is not None:
             named.append(("loss", self._loss_tracker))
-        if self._compile_loss is not None:
-            named += [(m.name, m) for m in self._compile_loss.metrics]
         if self._compile_metrics is not None:
             named += self._compile_metrics.readers()
+        if self._compile_loss is not None:
+            named += [(m.name, m) for m in self._compile_loss.metrics]
         known = {id(m) for _, m in named}
         for layer in self._flatten_layers():
             for metric in layer._own_metrics():

@@ -15,7 +15,8 @@ from typing import Any
 from ranvier.errors import FileError, Finding, ShapeError, warn
 from ranvier.layers.base import Layer
 from ranvier.models import archive
-from ranvier.models.registry import Restorer, restoring, serialize_layer
+from ranvier.models.registry import serialize_layer
+from ranvier.models.restore import Restorer, restoring
 from ranvier.models.weights_file import apply_tree, read_tree, write_tree
 from ranvier.utils.files import atomic_write
 
@@ -171,7 +172,7 @@ def _require_built(model: Layer, what: str) -> None:
 
 
 def _check_name(filepath: Path, endings: tuple[str, ...], what: str) -> None:
-    name = os.fspath(filepath)
+    name = os.fspath(filepath) if isinstance(filepath, str | os.PathLike) else filepath
     if not isinstance(name, str) or not name.endswith(endings):
         raise FileError(
             "RV603",

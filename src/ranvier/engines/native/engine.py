@@ -46,6 +46,7 @@ from ranvier.errors import ShapeError
 from ranvier.graph.dims import unify
 from ranvier.graph.ir import Graph, Node
 from ranvier.graph.passes.simplify import simplify
+from ranvier.graph.passes.verify import verify
 from ranvier.graph.variable import Variable
 
 Array = np.ndarray[Any, Any]
@@ -87,7 +88,12 @@ class NativeExecutable:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
+        checked = bool(config.get("RANVIER_VERIFY"))
+        if checked:
+            verify(graph, "tracing")
         self.simplified = simplify(graph, _has_kernel)
+        if checked:
+            verify(self.simplified, "simplify")
         _refuse_unknown(self.simplified)
         self.inputs = list(self.simplified.inputs)
         self.variables = self.simplified.variables()

@@ -129,11 +129,14 @@ def build(
         result: The node whose value the host kernel takes over.
 
     Raises:
-        ValueError: when ``matrix`` is asked for and leading axes do not join.
+        ValueError: when ``matrix`` is asked for and leading axes do not join, or other
+            dimensions than those of a weight in panels.
     """
     leaves, stores = group.leaves, group.stores
     views = [*leaves.values(), *stores.values()]
     if any(v.panel for v in views):
+        if dims is not None and dims != group.shape:
+            raise ValueError("a weight in panels keeps its two axes")
         dims, strides = group.shape, [v.strides for v in views]
     elif dims is not None:
         strides = _strides_in(dims, views)

@@ -234,6 +234,8 @@ def _reduce_group(low: Lowering, node: Node, form: tuple[int, int, int]) -> View
     to = low.room(node)
     draft = _reduce_step(node, form, child.dtype, to)
     try:
+        if inner == 1 and any(view.panel for view in group.views()):
+            raise ValueError("a row of a weight in panels has gaps")
         host_program(draft, group, None, dims, child)
     except ValueError:
         # An operand's axes do not join so: compute it in a step of its own.
