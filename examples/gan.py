@@ -13,7 +13,6 @@ import numpy as np
 
 import ranvier as keras
 from ranvier import ops
-from ranvier.graph.autodiff import value_and_grad
 
 
 class GAN(keras.Model):
@@ -54,7 +53,7 @@ class GAN(keras.Model):
             ("generator", self.generator, self.optimizer, generator_loss),
         ):
             weights = part.trainable_variables
-            logs[name], gradients = value_and_grad(loss, variables=weights)()
+            logs[name], gradients = keras.value_and_grad(loss, variables=weights)()
             optimizer.apply(gradients, weights)
         return logs
 

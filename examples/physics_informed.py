@@ -14,7 +14,6 @@ import numpy as np
 
 import ranvier as keras
 from ranvier import ops
-from ranvier.graph.autodiff import grad
 
 
 class Oscillator(keras.Model):
@@ -37,9 +36,9 @@ class Oscillator(keras.Model):
 
     def compute_loss(self, x: Any = None, **_: Any) -> Any:
         def slope(t: Any) -> Any:
-            return grad(lambda t: ops.sum(self.u(t)))(t)
+            return keras.grad(lambda t: ops.sum(self.u(t)))(t)
 
-        bend = grad(lambda t: ops.sum(slope(t)))(x)
+        bend = keras.grad(lambda t: ops.sum(slope(t)))(x)
         start = ops.zeros((1, 1))
         at_start = ops.square(self.u(start)) + ops.square(slope(start) - 1.0)
         return ops.mean(ops.square(bend + self.u(x))) + ops.sum(at_start)

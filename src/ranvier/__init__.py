@@ -30,6 +30,7 @@ _MODULES = frozenset(
         "optimizers",
         "random",
         "regularizers",
+        "saving",
         "utils",
     }
 )

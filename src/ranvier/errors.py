@@ -23,6 +23,7 @@ shown as a Python warning of class :class:`RanvierWarning`.
 
 from __future__ import annotations
 
+import contextlib
 import linecache
 import os
 import sys
@@ -49,6 +50,8 @@ __all__ = [
     "warn",
 ]
 
+#: Python's own helpers that stand between a user's line and ours.
+_HELPERS = ("<frozen", contextlib.__file__)
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
@@ -57,7 +60,7 @@ def _user_frame() -> FrameType | None:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
-        if not name.startswith((_PACKAGE, "<frozen")):
+        if not name.startswith((_PACKAGE, *_HELPERS)):
             return frame
         frame = frame.f_back
     return None

@@ -449,8 +449,9 @@ def test_schedule_and_accumulation(keras: Any) -> None:
     same_weights(ours, theirs)
 
 
+@pytest.mark.parametrize("more", [{}, {"validation_batch_size": 16}])
 @pytest.mark.parametrize("steps", [None, 2])
-def test_generators_and_steps(keras: Any, steps: int | None) -> None:
+def test_generators_and_steps(keras: Any, steps: int | None, more: Any) -> None:
     x, y = table()
     ours, theirs = networks(keras, classifier)
 
@@ -468,12 +469,12 @@ def test_generators_and_steps(keras: Any, steps: int | None) -> None:
         if steps:
             run = model.fit(
                 batches(), steps_per_epoch=steps, epochs=3, verbose=0, shuffle=False,
-                validation_data=(x, y), validation_steps=1,
+                validation_data=(x, y), validation_steps=2, **more,
             )  # fmt: skip
         else:
             run = model.fit(
                 x, y, batch_size=16, steps_per_epoch=2, epochs=3, shuffle=False,
-                verbose=0, validation_data=(x, y), validation_freq=2,
+                verbose=0, validation_data=(x, y), validation_freq=2, **more,
             )  # fmt: skip
         runs.append(run)
     same_history(*runs)

@@ -27,7 +27,14 @@ def load_model(
     """
     from ranvier.models.saving import load_model as load
 
-    return load(filepath, custom_objects=custom_objects, compile=compile)
+    return load(
+        filepath, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode
+    )
 
 
-__all__ = ["Model", "Sequential", "load_model"]
+def save_model(model: Any, filepath: Any, overwrite: bool = True) -> None:
+    """Writes a model to a ``.keras`` file; the same as ``model.save(filepath)``."""
+    model.save(filepath, overwrite=overwrite)
+
+
+__all__ = ["Model", "Sequential", "load_model", "save_model"]

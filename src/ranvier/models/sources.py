@@ -53,7 +53,7 @@ class ArraySource:
 
     Args:
         data: the arrays.
-        batch_size: rows of a batch; 32 by default.
+        batch_size: rows of a batch; by default 32, or what `steps` batches take.
         steps: batches of an epoch, when not all.
         check: whether NaN and infinity are refused.
     """
@@ -65,7 +65,10 @@ class ArraySource:
         steps: int | None = None,
         check: bool = False,
     ) -> None:
-        size = 32 if batch_size is None else batch_size
+        size: Any = batch_size
+        if size is None:
+            # Keras's rule: as many rows as it takes to need `steps` batches, else 32.
+            size = -(-data.rows // steps) if steps else 32
         if (
             isinstance(size, bool)
             or not isinstance(size, (int, np.integer))
