@@ -437,12 +437,6 @@ class Lowering:
                 return None
             nodes, leaves = self._collect(roots)
             inner = set(nodes)
-            waiting = self._readers_first(nodes, inner)
-            if waiting is not None:
-                self.busy.add(waiting)
-                self.value(waiting)
-                self.busy.discard(waiting)
-                continue
             hosts = self._hosts(nodes, inner, leaves) if hosted else []
             if len(hosts) > 1 and (earlier := self._earlier(nodes, hosts[-1])):
                 # Forward and backward of a layer hang together: one host at a time.
@@ -455,6 +449,13 @@ class Lowering:
             if need:
                 # Computing a leaf may compute parts of the group: look again after.
                 self.value(need[0])
+                continue
+            # After the leaves: they bring most readers with them, fused as they should.
+            waiting = self._readers_first(nodes, inner)
+            if waiting is not None:
+                self.busy.add(waiting)
+                self.value(waiting)
+                self.busy.discard(waiting)
                 continue
             if not self._fits(nodes, leaves) and self._split(nodes, roots):
                 continue
