@@ -42,7 +42,7 @@ void images(uint32_t first, const uint32_t* keys, int low, int high, uint32_t* t
 void shuffle_order(uint64_t seed, uint64_t epoch, int64_t n, int64_t* to) {
   if (n <= 0) return;
   if (n > int64_t{0x80000000}) {
-    for (int64_t i = 0; i < n; ++i) to[i] = i;   // beyond two billion rows: as they lie
+    for (int64_t i = 0; i < n; ++i) to[i] = i;  // beyond two billion rows: as they lie
     return;
   }
   uint32_t keys[kRounds];

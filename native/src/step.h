@@ -57,9 +57,9 @@ struct EwProgram {
   const EwOperand* out;
   const EwInstr* code;
   const uint16_t* slot;  // the scratch tile of each register; nullptr: a tile of its own for each
-  int64_t reg_bytes;  // kTile elements of the widest type in use
-  bool unlimited;     // no register lives in scratch: a contiguous block may be longer than kTile
-  bool flat;          // rank 1, every operand dense or a scalar
+  int64_t reg_bytes;     // kTile elements of the widest type in use
+  bool unlimited;        // no register lives in scratch: a contiguous block may be longer than kTile
+  bool flat;             // rank 1, every operand dense or a scalar
 };
 
 struct Step;
