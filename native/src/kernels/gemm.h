@@ -14,6 +14,7 @@
 //   dim[7]    rows per unit, >= 1. A "row" is a row of C.
 //   dim[8]    units per panel = ceil(rows of C / dim[7])
 //   dim[9]    leading dimension of side (ignored without 4 or 8); side may be C itself: C += product
+//   dim[10]   0, or the number of panels: then units = dim[8], and unit u is rows [u * dim[7], + dim[7]) of every panel
 //   units     = panels of C's columns (64 each) * dim[8]; unit u is rows [u % dim[8] * dim[7], + dim[7]) of panel u / dim[8]
 //   program   if present, C is not written: instead the program runs on each finished block (operand buffer -2, iteration
 //             space [rows of C, columns of C]). Flags in dim[6] are applied before it. buf[2] may then be null.

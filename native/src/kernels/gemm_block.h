@@ -303,6 +303,13 @@ RV_INLINE void for_units(const Step& s, int worker, int workers, int64_t rows, F
   int64_t first, last;
   share(s.units, worker, workers, first, last);
   const int64_t per = s.dim[8];
+  if (s.dim[10]) {
+    // Rows first: the worker's rows of every panel.
+    if (first < last)
+      for (int64_t panel = 0; panel < s.dim[10]; ++panel)
+        run(panel, first * s.dim[7], least(rows, last * s.dim[7]));
+    return;
+  }
   if (per == 1) {
     for (int64_t u = first; u < last; ++u) run(u, int64_t(0), rows);
     return;

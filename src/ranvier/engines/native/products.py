@@ -289,8 +289,10 @@ def _emit(
         lda = _lead_of(p.a, p.k, p.m, flip=True)
         ldb = _lead_of(p.b, p.k, p.n)
     panels = -(-p.n // PANEL)
-    per, share = _divide(rows, panels, low.workers, p.kernel)
-    units = panels * -(-rows // per)
+    batch = p.k if p.kernel == "gemm_tn" else p.m
+    per, by_rows, share = _divide(rows, panels, low.workers, p.kernel, batch, p.n)
+    blocks = -(-rows // per)
+    units = blocks if by_rows else panels * blocks
     lds = side.strides[0] if side is not None and p.m > 1 else p.n
     flat = None
     if to is not None:
@@ -308,7 +310,7 @@ def _emit(
     draft = Draft(
         p.kernel,
         refs,
-        [*dims, lda, ldb, c_lead, flags, per, -(-rows // per), lds],
+        [*dims, lda, ldb, c_lead, flags, per, blocks, lds, panels if by_rows else 0],
         units=units,
         cost=CALL_NS + p.m * p.n * p.k * FMA_NS,
     )
@@ -357,19 +359,28 @@ def _matrix(view: View) -> bool:
     return view.panel or view.dense
 
 
-def _divide(rows: int, panels: int, workers: int, kernel: str) -> tuple[int, Any]:
-    """Rows of a unit, and the name of the division."""
+def _divide(
+    rows: int, panels: int, workers: int, kernel: str, batch: int, columns: int
+) -> tuple[int, bool, Any]:
+    """Rows of a unit, whether units are rows of all panels, the name of the division.
+
+    A worker that owns panels reads all rows of the batch, one that owns rows reads the
+    whole weight: whichever is smaller crosses from one core to the other.
+    """
     if workers == 1:
-        return rows, None
+        return rows, False, None
+    if panels > 1 and batch >= 2 * columns:
+        per = max(1, -(-rows // workers))
+        return per, True, ("rows", rows, per)
     if panels == 1:
         per = 64 if kernel == "gemm_tn" else max(1, min(rows // (2 * workers), 48))
         if kernel == "gemm_tn" and rows < 2 * 64:
             per = max(1, -(-rows // workers))
-        return per, ("rows", rows, per)
+        return per, False, ("rows", rows, per)
     if panels % workers == 0 or panels >= 4 * workers:
-        return rows, ("columns", panels)
+        return rows, False, ("columns", panels)
     per = max(1, -(-rows // workers))
-    return per, ("blocks", panels, per)
+    return per, False, ("blocks", panels, per)
 
 
 def _emit_any(low: Lowering, node: Node, to: View) -> None:
