@@ -118,6 +118,8 @@ def place_arena(steps: Sequence[Draft], keep: Sequence[Buffer]) -> int:
     return total
 
 
+#: The share of a step that one worker runs.
+ALONE: Share = ("one",)
 #: A touched range of memory: space, first byte, end, share, whether it is written.
 Touch: TypeAlias = tuple[int, int, int, Share, bool]
 
@@ -137,7 +139,7 @@ def place_barriers(steps: Sequence[Draft], workers: int) -> None:
                 (
                     _space(a.buffer),
                     *_range(a),
-                    ("one",) if step.single else a.share,
+                    ALONE if step.single else a.share,
                     write,
                 )
                 for accesses, write in ((step.reads, False), (step.writes, True))
@@ -166,8 +168,9 @@ def _clash(own: Sequence[Touch], others: Sequence[Touch]) -> bool:
         and s1 == s2
         and low1 < high2
         and low2 < high1
-        # Equal shares of different ranges are not the same bytes.
-        and (k1 is None or k1 != k2 or (low1, high1) != (low2, high2))
+        # Equal shares of different ranges are not the same bytes; but a step on one
+        # worker comes after any other step on it.
+        and (k1 is None or k1 != k2 or (k1 != ALONE and (low1, high1) != (low2, high2)))
         for s1, low1, high1, k1, w1 in own
         for s2, low2, high2, k2, w2 in others
     )
