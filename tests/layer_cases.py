@@ -8,7 +8,10 @@ import numpy as np
 
 #: layer -> [(arguments, shape of a row)]; a layer that is missing here fails the suites.
 CASES: dict[str, list[tuple[dict[str, Any], tuple[int, ...]]]] = {
-    "Activation": [({"activation": "tanh"}, (5,)), ({"activation": "softplus"}, (2, 3))],
+    "Activation": [
+        ({"activation": "tanh"}, (5,)),
+        ({"activation": "softplus"}, (2, 3)),
+    ],
     "BatchNormalization": [
         ({}, (5,)),
         ({"axis": 1, "momentum": 0.7, "epsilon": 0.01}, (3, 4)),

@@ -39,6 +39,8 @@ _NAMES = {
     "Input": "layers",
     "InputSpec": "layers",
     "Layer": "layers",
+    "KerasTensor": "layers.base",
+    "DTypePolicy": "layers.base",
     "Model": "models",
     "Sequential": "models",
     "Variable": "graph",

@@ -158,6 +158,12 @@ CODES: dict[str, tuple[str, str]] = {
         "fewer, so accuracy is a few points lower. The message says how to get all of "
         "them.",
     ),
+    "RV404": (
+        "the data ran out",
+        "An iterable gave fewer batches than `steps_per_epoch`, or a generator, which "
+        "can be gone through once, ended before the last epoch. Training stopped there; "
+        "what was learned is kept.",
+    ),
     # ---------------------------------------------------------------------- performance
     "RV501": (
         "a callback runs between batches",

@@ -34,7 +34,7 @@ def takes(op: str, dtype: str, out: str) -> bool:
 def dtypes() -> list[str]:
     """Names of the element types."""
 
-def fma_peak(isa: str = '', workers: int = 0, seconds: float = 0.05) -> float:
+def fma_peak(isa: str = "", workers: int = 0, seconds: float = 0.05) -> float:
     """Measured floating-point peak in FLOP/s of all workers together."""
 
 def shuffle(seed: int, epoch: int, out: object) -> None:
@@ -42,7 +42,19 @@ def shuffle(seed: int, epoch: int, out: object) -> None:
     Fills an int64 array with the row order of an epoch: a function of (seed, epoch, length).
     """
 
-def call_kernel(name: str, bufs: Sequence, dims: Sequence[int] = [], scalars: Sequence[float] = [], units: int = 1, workers: int = 1, isa: str = '', program: object | None = None, rows: object | None = None, n_rows: int = 0, step_index: int = 0) -> object:
+def call_kernel(
+    name: str,
+    bufs: Sequence,
+    dims: Sequence[int] = [],
+    scalars: Sequence[float] = [],
+    units: int = 1,
+    workers: int = 1,
+    isa: str = "",
+    program: object | None = None,
+    rows: object | None = None,
+    n_rows: int = 0,
+    step_index: int = 0,
+) -> object:
     """
     Runs one kernel on arrays, for tests. The arrays must be large enough for what dims say.
     """
@@ -51,41 +63,68 @@ class Control:
     """Watches and stops a run from another thread."""
 
     def __init__(self) -> None: ...
-
     def abort(self) -> None:
         """Stop at the next step boundary."""
 
     @property
     def steps(self) -> int: ...
-
     @property
     def rows(self) -> int: ...
 
 class Program:
     """A validated plan; see ranvier.engines.native.plan for the builder."""
 
-    def __init__(self, steps: Sequence, programs: Sequence, slots: Sequence, loops: Sequence, arena_bytes: int, constants: bytes, isa: str = '') -> None: ...
-
+    def __init__(
+        self,
+        steps: Sequence,
+        programs: Sequence,
+        slots: Sequence,
+        loops: Sequence,
+        arena_bytes: int,
+        constants: bytes,
+        isa: str = "",
+    ) -> None: ...
     def bind(self, slot: int, array: object | None) -> None:
         """Keeps an array bound to a slot; None unbinds."""
 
-    def call(self, arrays: Sequence, workers: int = 0, step_index: int = 0, rows: object | None = None, first_row: int = 0, n_rows: int = 0) -> object:
+    def call(
+        self,
+        arrays: Sequence,
+        workers: int = 0,
+        step_index: int = 0,
+        rows: object | None = None,
+        first_row: int = 0,
+        n_rows: int = 0,
+    ) -> object:
         """
         Runs the plan once; returns None or the fault (code, source, row, column, value).
         """
 
     def __str__(self) -> str: ...
-
     @property
     def n_steps(self) -> int: ...
-
     @property
     def arena_bytes(self) -> int: ...
-
     @property
     def instances(self) -> int: ...
 
-def run_epoch(full: Program | None, tail: Program | None, arrays: Sequence, order: object | None, rows: int, batch: int, first_batch: int = 0, last_batch: int = -1, first_step: int = 0, workers: int = 0, taps: Sequence = (), step_seconds: object | None = None, control: Control | None = None, signals: bool = False, tick: object | None = None) -> tuple:
+def run_epoch(
+    full: Program | None,
+    tail: Program | None,
+    arrays: Sequence,
+    order: object | None,
+    rows: int,
+    batch: int,
+    first_batch: int = 0,
+    last_batch: int = -1,
+    first_step: int = 0,
+    workers: int = 0,
+    taps: Sequence = (),
+    step_seconds: object | None = None,
+    control: Control | None = None,
+    signals: bool = False,
+    tick: object | None = None,
+) -> tuple:
     """
     Runs the batches of an epoch without coming back; returns (steps, rows, stopped, fault or None).
     """

@@ -21,6 +21,7 @@ import numpy as np
 
 from ranvier.errors import ShapeError
 from ranvier.graph import composites as _c
+from ranvier.graph.autodiff import custom_gradient
 from ranvier.graph.composites import adam_update
 from ranvier.graph.control import cond, scan, while_loop
 from ranvier.graph.dims import Dim
@@ -676,6 +677,7 @@ __all__ = [
     "count_nonzero",
     "cumprod",
     "cumsum",
+    "custom_gradient",
     "diff",
     "divide",
     "dot",

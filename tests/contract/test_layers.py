@@ -52,7 +52,9 @@ def test_configuration_round_trip(name: str, args: dict[str, Any], shape: Any) -
     copy = ranvier.Sequential.from_config(model.get_config())
     copy.set_weights(model.get_weights())
     x = inputs(name, shape, 5)
-    np.testing.assert_array_equal(copy.predict(x, verbose=0), model.predict(x, verbose=0))
+    np.testing.assert_array_equal(
+        copy.predict(x, verbose=0), model.predict(x, verbose=0)
+    )
 
 
 @pytest.mark.parametrize(("name", "args", "shape"), FLAT, ids=IDS)
@@ -89,7 +91,9 @@ def test_native_kernels_exist(name: str, args: dict[str, Any], shape: Any) -> No
 
 
 @pytest.mark.parametrize(("name", "args", "shape"), FLAT, ids=IDS)
-def test_summary_counts_its_weights(name: str, args: dict[str, Any], shape: Any) -> None:
+def test_summary_counts_its_weights(
+    name: str, args: dict[str, Any], shape: Any
+) -> None:
     model = stack(name, args, shape)
     lines: list[str] = []
     model.summary(print_fn=lines.append, explain=True)

@@ -112,7 +112,9 @@ def test_second_fit_continues(keras: Any) -> None:
     same_history(*runs)
 
 
-@pytest.mark.parametrize("case", ["sample_weight", "class_weight", "both", "validation"])
+@pytest.mark.parametrize(
+    "case", ["sample_weight", "class_weight", "both", "validation"]
+)
 def test_weights_of_rows(keras: Any, case: str) -> None:
     x, y = table(2)
     w = np.random.default_rng(3).random(ROWS)
@@ -169,9 +171,7 @@ def test_metrics_of_two_classes(keras: Any) -> None:
                 validation_split=0.3,
             )
         )  # fmt: skip
-    mine, other = (
-        {k: np.ravel(v) for k, v in run.history.items()} for run in runs
-    )
+    mine, other = ({k: np.ravel(v) for k, v in run.history.items()} for run in runs)
     assert list(mine) == list(other)
     for name, values in other.items():
         np.testing.assert_allclose(mine[name], values, rtol=1e-4, atol=1e-5)
@@ -333,7 +333,9 @@ def test_own_layer_loss_and_metric(keras: Any) -> None:
                 self.add_loss(0.01 * ops.mean(ops.square(h)))
                 return ops.sigmoid(self.gate * h) * h
 
-        return library.Sequential([library.Input((6,)), Gated(9), library.layers.Dense(2)])
+        return library.Sequential(
+            [library.Input((6,)), Gated(9), library.layers.Dense(2)]
+        )
 
     ours, theirs = networks(keras, make)
     runs = []
@@ -349,7 +351,9 @@ def test_own_layer_loss_and_metric(keras: Any) -> None:
         class Above(library.metrics.Metric):  # type: ignore[misc,name-defined]
             def __init__(self, name: str = "above") -> None:
                 super().__init__(name=name)
-                self.seen = self.add_variable(shape=(), initializer="zeros", name="seen")
+                self.seen = self.add_variable(
+                    shape=(), initializer="zeros", name="seen"
+                )
 
             def update_state(
                 self, y_true: Any, y_pred: Any, sample_weight: Any = None,
@@ -361,7 +365,9 @@ def test_own_layer_loss_and_metric(keras: Any) -> None:
                 return self.seen.value
 
         model.compile(
-            library.optimizers.SGD(0.01, momentum=0.9), quartic, metrics=[worst, Above()]
+            library.optimizers.SGD(0.01, momentum=0.9),
+            quartic,
+            metrics=[worst, Above()],
         )
         runs.append(model.fit(x, y, batch_size=16, epochs=3, shuffle=False, verbose=0))
     same_history(*runs)
@@ -508,9 +514,7 @@ def test_overridden_train_step(keras: Any) -> None:
     theirs = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1)])
     theirs.set_weights(ours.get_weights())
     ours.compile(ranvier.optimizers.SGD(0.05))
-    theirs.compile(
-        keras.optimizers.SGD(0.05), "mse", loss_weights=2.0, metrics=["mae"]
-    )
+    theirs.compile(keras.optimizers.SGD(0.05), "mse", loss_weights=2.0, metrics=["mae"])
     mine = ours.fit(x, y, batch_size=16, epochs=3, shuffle=False, verbose=0)
     other = theirs.fit(x, y, batch_size=16, epochs=3, shuffle=False, verbose=0)
     same_weights(ours, theirs)

@@ -46,9 +46,7 @@ def _converted(value: Any, what: str) -> Array:
     if detach is not None and hasattr(value, "cpu"):
         value = detach().cpu()
     if hasattr(value, "toarray") and hasattr(value, "nnz"):
-        raise DataError(
-            "RV203", f"{what} is a sparse matrix", fix=f"{what}.toarray()"
-        )
+        raise DataError("RV203", f"{what} is a sparse matrix", fix=f"{what}.toarray()")
     try:
         if not hasattr(value, "__array__") and hasattr(value, "__dlpack__"):
             return np.from_dlpack(value)

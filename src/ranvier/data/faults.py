@@ -13,7 +13,9 @@ from ranvier.errors import DataError, NumericsError, RanvierError
 _WORDS = {"x": "x", "y": "y", "w": "sample_weight"}
 
 
-def error_of(fault: Fault, arrays: Mapping[str, Any], units: int | None) -> RanvierError:
+def error_of(
+    fault: Fault, arrays: Mapping[str, Any], units: int | None
+) -> RanvierError:
     """The exception for a fault.
 
     Args:
@@ -65,7 +67,11 @@ def label_error(
     elif inner is not None and row < 0:
         return inner
     if row < 0:
-        return inner if inner is not None else DataError("RV105", "a label is out of range")
+        return (
+            inner
+            if inner is not None
+            else DataError("RV105", "a label is out of range")
+        )
     label = _WORDS.get(name[:1], name) or "y"
     count = units or int(fault.details.get("high", 0)) or None
     if name.startswith("x"):

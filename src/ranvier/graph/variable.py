@@ -124,6 +124,19 @@ class Variable(Operators):
         array = self.storage.read()
         return array if dtype is None else array.astype(dtype)
 
+    def item(self) -> Any:
+        """The only element as a Python number."""
+        return self.value.item()
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def __int__(self) -> int:
+        return int(self.value)
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
+
     def assign(self, value: Any) -> Variable:
         """Give it a new value of the same shape.
 

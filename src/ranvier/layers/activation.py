@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from ranvier import activations, constraints, initializers, ops, regularizers
 from ranvier._check import Interval, Optional, check_parameters
@@ -57,7 +57,7 @@ class ReLU(Layer):
         array([[0. , 0.5, 1. ]], dtype=float32)
     """
 
-    _parameters = {
+    _parameters: ClassVar[dict[str, Any]] = {
         "max_value": Optional(Interval(float, 0)),
         "negative_slope": Interval(float, 0),
         "threshold": Interval(float, 0),
@@ -71,7 +71,7 @@ class ReLU(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        values = {
+        values: dict[str, Any] = {
             "max_value": max_value,
             "negative_slope": negative_slope,
             "threshold": threshold,
@@ -168,7 +168,9 @@ class PReLU(Layer):
         self.shared_axes = (
             [shared_axes]
             if isinstance(shared_axes, int)
-            else None if shared_axes is None else list(shared_axes)
+            else None
+            if shared_axes is None
+            else list(shared_axes)
         )
         self.supports_masking = True
 

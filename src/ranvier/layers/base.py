@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from ranvier import ops, regularizers
 from ranvier._lookup import auto_name
-from ranvier.errors import ShapeError
+from ranvier.errors import EnvironmentFault, ShapeError
 from ranvier.graph import Dim, Tensor, Variable, current_trace, scope, tree
 from ranvier.graph.trace import outside
 from ranvier.layers import tracking
@@ -36,6 +37,10 @@ _OWN = frozenset(
         "_loss_tracker",
         "_steps",
         "_compile_arguments",
+        "_layer_metrics",
+        "_structure",
+        "_ready",
+        "_traced_batch",
     }
 )
 
@@ -73,6 +78,12 @@ class Layer:
 
     name: str
     built: bool
+    _variables: list[Variable]
+    _call_losses: list[Any]
+    _auto_arguments: tuple[tuple[Any, ...], dict[str, Any]]
+    _build_shapes: dict[str, Any] | None
+    _eager: dict[Any, Any]
+    _input_spec: Any
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         self = object.__new__(cls)
@@ -127,15 +138,14 @@ class Layer:
         if width is not None:
             shape = (width,)
         if shape is not None:
-            self._input_shape_arg = (
-                (shape,) if isinstance(shape, int) else tuple(shape)
-            )
+            self._input_shape_arg = (shape,) if isinstance(shape, int) else tuple(shape)
         if kwargs:
             from ranvier.errors import nearest
 
             given = next(iter(kwargs))
             known = [
-                p for p in inspect.signature(type(self).__init__).parameters
+                p
+                for p in inspect.signature(type(self).__init__).parameters
                 if p not in ("self", "kwargs")
             ] + ["name", "trainable", "dtype", "input_shape"]
             close = nearest(given, known)
@@ -180,12 +190,30 @@ class Layer:
     def _own_metrics(self) -> list[Metric]:
         return tracking.attributes(self, Metric, _OWN)
 
+    def _known_metrics(self) -> list[Metric]:
+        """Metrics of the layers inside; kept until the structure changes."""
+        kept = self.__dict__.get("_layer_metrics")
+        if kept is None or kept[0] != tracking.version():
+            # Looking through all attributes takes longer than a small network's epoch.
+            found = {
+                id(m): m
+                for layer in self._flatten_layers()
+                for m in layer._own_metrics()
+            }
+            kept = tracking.version(), list(found.values())
+            self.__dict__["_layer_metrics"] = kept
+        return kept[1]
+
     @property
     def metrics(self) -> list[Metric]:
         """Metrics held as attributes, here and in the layers inside."""
-        found = {id(m): m for layer in self._flatten_layers()
-                 for m in layer._own_metrics()}
-        return list(found.values())
+        return list(self._known_metrics())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy takes along: everything but what was compiled."""
+        state = {**self.__dict__, "_eager": {}, "_call_losses": []}
+        state.pop("_structure", None), state.pop("_layer_metrics", None)
+        return state
 
     # -- weights ----------------------------------------------------------------------
 
@@ -224,8 +252,16 @@ class Layer:
         if initializer is None:
             initializer = "glorot_uniform" if "float" in dtype else "zeros"
         initializer = initializers.get(initializer)
-        with outside():
-            value = np.asarray(initializer(sizes, dtype=dtype), dtype)
+        try:
+            with outside():
+                value = np.asarray(initializer(sizes, dtype=dtype), dtype)
+        except MemoryError as fault:
+            raise EnvironmentFault(
+                "RV805",
+                f"no memory for weight {name or 'variable'!r} of layer {self.name!r}",
+                details=f"shape {sizes}: {math.prod(sizes):,} numbers",
+                fix="fewer units, or smaller inputs",
+            ) from fault
         variable = Variable(
             np.asarray(value, order="C"),
             shape=sizes,
@@ -237,7 +273,7 @@ class Layer:
             constraint=constraints.get(constraint),
         )
         variable.path = "/".join([*self._location(), variable.name])
-        variable.initializer = initializer  # for Model.reset
+        variable.initializer = initializer  # type: ignore[attr-defined]  # for Model.reset
         if not self._trainable:
             variable.trainable = False
         self._track(variable)
@@ -276,7 +312,9 @@ class Layer:
     @property
     def weights(self) -> list[Variable]:
         """Weights in Keras's order: own trained, own others, then those inside."""
-        return tracking.unique(v for lay in self._flatten_layers() for v in lay._ordered())
+        return tracking.unique(
+            v for lay in self._flatten_layers() for v in lay._ordered()
+        )
 
     @property
     def trainable_variables(self) -> list[Variable]:
@@ -358,7 +396,8 @@ class Layer:
                 f"{self.name} has no weights yet: its input shape is not known",
                 fix="start the model with keras.Input(shape=...), or call build(shape)",
             )
-        return sum(int(np.prod(v.shape, dtype=np.int64)) for v in self.weights)
+        sizes: list[Any] = [v.shape for v in self.weights]
+        return sum(math.prod(shape) for shape in sizes)
 
     # -- losses -----------------------------------------------------------------------
 
@@ -420,15 +459,26 @@ class Layer:
         raise NotImplementedError(f"{type(self).__name__} must define call()")
 
     def _build_for(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        shapes = tree.map_leaves(dims_of, args[0] if args else next(iter(kwargs.values())))
+        shapes = tree.map_leaves(
+            dims_of, args[0] if args else next(iter(kwargs.values()))
+        )
         parameters = list(inspect.signature(type(self).build).parameters)[1:]
         with outside(), scope(layer="/".join(self._location())):
             if len(parameters) > 1 and all(p.endswith("_shape") for p in parameters):
                 # build(self, query_shape, value_shape): one shape for each argument.
-                names = [p for p in self._call_parameters[1:] if f"{p}_shape" in parameters]
-                given = dict(zip(self._call_parameters[1:], args, strict=False)) | dict(kwargs)
-                self.build(**{f"{n}_shape": tree.map_leaves(dims_of, given[n])
-                              for n in names if n in given})
+                names = [
+                    p for p in self._call_parameters[1:] if f"{p}_shape" in parameters
+                ]
+                given = dict(zip(self._call_parameters[1:], args, strict=False)) | dict(
+                    kwargs
+                )
+                self.build(
+                    **{
+                        f"{n}_shape": tree.map_leaves(dims_of, given[n])
+                        for n in names
+                        if n in given
+                    }
+                )
             else:
                 self.build(shapes)
         self.built = True
@@ -603,12 +653,16 @@ def _tuples(shape: Any) -> Any:
 def _plain_arguments(layer: Layer) -> dict[str, Any]:
     """The constructor's arguments, for a class that does not override get_config."""
     args, kwargs = layer._auto_arguments
-    names = [p for p in inspect.signature(type(layer).__init__).parameters if p != "self"]
+    names = [
+        p for p in inspect.signature(type(layer).__init__).parameters if p != "self"
+    ]
     given = dict(zip(names, args, strict=False)) | kwargs
     plain = (bool, int, float, str, type(None), list, tuple, dict)
     return {
-        k: v for k, v in given.items()
-        if isinstance(v, plain) and k not in ("dtype", "trainable", "name", "input_shape")
+        k: v
+        for k, v in given.items()
+        if isinstance(v, plain)
+        and k not in ("dtype", "trainable", "name", "input_shape")
     }
 
 

@@ -147,9 +147,7 @@ class Embedding(Layer):
         (1, 1, 2)
     """
 
-    _parameters = {
-        "input_dim": Interval(int, 1), "output_dim": Interval(int, 1)
-    }
+    _parameters = {"input_dim": Interval(int, 1), "output_dim": Interval(int, 1)}
 
     def __init__(
         self,

@@ -54,7 +54,10 @@ class Dropout(Layer):
         """The thinned input in training, else the input."""
         if training and self.rate > 0:
             return random.dropout(
-                inputs, self.rate, noise_shape=self.noise_shape, seed=self.seed_generator
+                inputs,
+                self.rate,
+                noise_shape=self.noise_shape,
+                seed=self.seed_generator,
             )
         return inputs
 

@@ -51,7 +51,7 @@ def call_eagerly(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
     key = (
         tuple(specs.items()),
         tuple(v if not _is_data(v) else None for v in map(_hashable, flat)),
-        tracking.version() if layer.built else None,
+        tracking.structure(layer) if layer.built else None,
         repr(tree.map_leaves(lambda _: 0, [args, kwargs])),
     )
     found = layer._eager.get(key)
@@ -63,22 +63,20 @@ def call_eagerly(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
             new_args, new_kwargs = tree.rebuild([args, kwargs], leaves)
             outputs = layer(*new_args, **new_kwargs)
             structure.append(outputs)
-            return {
-                str(i): o
-                for i, o in enumerate(tree.flatten(outputs))
-            }
+            return {str(i): o for i, o in enumerate(tree.flatten(outputs))}
 
         graph = trace(run, specs)
         if len(layer._eager) >= _LIMIT:
             layer._eager.clear()
         found = compile_graph(graph), structure[0]
-        key = (*key[:2], tracking.version(), key[3])
+        key = (*key[:2], tracking.structure(layer), key[3])
         layer._eager[key] = found
     executable, outputs = found
     values = executable.call({str(i): a for i, a in arrays.items()})
     layer._clear_losses()
     leaves = [
-        Tensor(value=np.asarray(values[str(i)])) for i in range(len(tree.flatten(outputs)))
+        Tensor(value=np.asarray(values[str(i)]))
+        for i in range(len(tree.flatten(outputs)))
     ]
     return tree.rebuild(outputs, leaves)
 
@@ -95,8 +93,10 @@ def _hashable(value: Any) -> Any:
 
 def _prepared(value: Any) -> Any:
     """Lists of numbers become arrays, as Keras's layers take them."""
-    if isinstance(value, (list, tuple)) and value and not any(
-        _is_data(v) for v in tree.flatten(value)
+    if (
+        isinstance(value, (list, tuple))
+        and value
+        and not any(_is_data(v) for v in tree.flatten(value))
     ):
         leaves = tree.flatten(value)
         if all(isinstance(v, (int, float, bool)) for v in leaves):
@@ -119,10 +119,14 @@ def output_shape(layer: Any, input_shape: Any) -> Any:
         if is_shape(shape):
             name = str(len(specs))
             sizes = tuple(
-                Dim.symbol("batch" if axis == 0 else f"free{axis}") if s is None else int(s)
+                Dim.symbol("batch" if axis == 0 else f"free{axis}")
+                if s is None
+                else int(s)
                 for axis, s in enumerate(shape)
             )
-            specs[name] = Spec(sizes, getattr(layer, "_input_dtype", None) or layer.compute_dtype)
+            specs[name] = Spec(
+                sizes, getattr(layer, "_input_dtype", None) or layer.compute_dtype
+            )
             return name
         if isinstance(shape, Mapping):
             return {k: place(v) for k, v in shape.items()}

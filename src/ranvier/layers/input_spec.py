@@ -20,7 +20,10 @@ class KerasTensor:
     """
 
     def __init__(
-        self, shape: Sequence[int | None], dtype: str = "float32", name: str | None = None
+        self,
+        shape: Sequence[int | None],
+        dtype: str = "float32",
+        name: str | None = None,
     ) -> None:
         self.shape = tuple(shape)
         self.dtype = dtype
@@ -83,7 +86,9 @@ def dims_of(value: Any) -> Any:
 
 def show(shape: Sequence[Any]) -> str:
     """A shape as text: ``(None, 784)``, symbols as ``rows``."""
-    inner = ", ".join("rows" if s is None or isinstance(s, Dim) else str(s) for s in shape)
+    inner = ", ".join(
+        "rows" if s is None or isinstance(s, Dim) else str(s) for s in shape
+    )
     return f"({inner}{',' if len(shape) == 1 else ''})"
 
 
@@ -148,11 +153,11 @@ def wrong_input(got: Sequence[Any], want: Sequence[Any]) -> ShapeError:
     """The error for rows that a built model cannot take, in the user's numbers."""
     rows, own = tuple(got[1:]), tuple(want[1:])
     free = any(s is None for s in own)
-    if tuple(got) == own and not free:
+    if own and not free and rows == own[1:]:
         return ShapeError(
             "RV103",
-            f"got one row of shape {show(got)}, the model takes {show(want)}",
-            details="the first axis counts rows",
+            f"got rows of shape {show(rows)}, this network takes {show(own)}: "
+            "one row without the axis that counts rows",
             fix="model.predict(x[None]), or x[None] wherever x is one row",
         )
     if not free and all(isinstance(s, int) for s in rows) and (rows or own):
@@ -169,7 +174,8 @@ def wrong_input(got: Sequence[Any], want: Sequence[Any]) -> ShapeError:
         verb = "flattens to" if len(rows) > 1 else "means"
         built = f"{need:,}" + (f" = {other}" if len(own) > 1 else "")
         fix = (
-            f"resize the images to {other}" if len(own) > 1 and len(rows) > 1
+            f"resize the images to {other}"
+            if len(own) > 1 and len(rows) > 1
             else f"give rows of shape {show(own)}, or build a network for {show(rows)}"
         )
         return ShapeError(

@@ -49,9 +49,7 @@ class BatchNormalization(Layer):
         (2, 3)
     """
 
-    _parameters = {
-        "momentum": Interval(float, 0, 1), "epsilon": Interval(float, 0)
-    }
+    _parameters = {"momentum": Interval(float, 0, 1), "epsilon": Interval(float, 0)}
 
     def __init__(
         self,
@@ -93,7 +91,8 @@ class BatchNormalization(Layer):
         self.synchronized = synchronized
         self.renorm_clipping, self.renorm_momentum = renorm_clipping, renorm_momentum
         self.supports_masking = True
-        self.gamma = self.beta = None
+        self.gamma: Any = None
+        self.beta: Any = None
 
     def build(self, input_shape: Any) -> None:
         """Makes gamma, beta and the moving averages."""
@@ -160,7 +159,9 @@ class BatchNormalization(Layer):
         weight = ops.broadcast_to(weight, x.shape)
         total = ops.sum(weight, axis=axes, keepdims=True) + 1e-7
         mean = ops.sum(x * weight, axis=axes, keepdims=True) / total
-        spread = ops.sum(weight * ops.square(x - mean), axis=axes, keepdims=True) / total
+        spread = (
+            ops.sum(weight * ops.square(x - mean), axis=axes, keepdims=True) / total
+        )
         width = (x.shape[self.axis],)
         return ops.reshape(mean, width), ops.reshape(spread, width)
 
@@ -231,10 +232,12 @@ class LayerNormalization(Layer):
     ) -> None:
         # Keras writes rms_scaling into its files; only False means this layer.
         if kwargs.pop("rms_scaling", False):
-            raise ShapeError("RV100", "LayerNormalization: rms_scaling is not supported")
+            raise ShapeError(
+                "RV100", "LayerNormalization: rms_scaling is not supported"
+            )
         super().__init__(**kwargs)
         check_parameters("LayerNormalization", self._parameters, {"epsilon": epsilon})
-        self.axis = list(axis) if isinstance(axis, (list, tuple)) else [axis]
+        self.axis: list[int] = [axis] if isinstance(axis, int) else list(axis)
         self.epsilon, self.center, self.scale = epsilon, center, scale
         self.beta_initializer = initializers.get(beta_initializer)
         self.gamma_initializer = initializers.get(gamma_initializer)
@@ -243,7 +246,8 @@ class LayerNormalization(Layer):
         self.beta_constraint = constraints.get(beta_constraint)
         self.gamma_constraint = constraints.get(gamma_constraint)
         self.supports_masking = True
-        self.gamma = self.beta = None
+        self.gamma: Any = None
+        self.beta: Any = None
 
     def _axes(self, rank: int) -> tuple[int, ...]:
         return tuple(sorted(a % rank for a in self.axis))

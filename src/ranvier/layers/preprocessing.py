@@ -49,7 +49,9 @@ class Rescaling(Layer):
         """The constructor's arguments."""
 
         def plain(value: Any) -> Any:
-            return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+            return (
+                value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+            )
 
         return {
             **super().get_config(),
@@ -189,9 +191,7 @@ class Normalization(Layer):
             variance: Any = ops.reshape(self.adapt_variance, self._shape)
         else:
             mean, variance = (
-                np.broadcast_to(
-                    np.asarray(v, self.compute_dtype), self._shape
-                ).copy()
+                np.broadcast_to(np.asarray(v, self.compute_dtype), self._shape).copy()
                 for v in (self.input_mean, self.input_variance)
             )
         spread = ops.maximum(ops.sqrt(variance), 1e-7)  # Keras's epsilon

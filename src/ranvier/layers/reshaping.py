@@ -164,9 +164,7 @@ class Flatten(Layer):
         (2, 784)
     """
 
-    _parameters = {
-        "data_format": OneOf("channels_last", "channels_first")
-    }
+    _parameters = {"data_format": OneOf("channels_last", "channels_first")}
 
     def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
         from ranvier import config

@@ -34,11 +34,15 @@ def version() -> int:
     return _Version.now
 
 
+#: What attributes mostly hold; asked first, for asking for a Mapping is slow.
+_PLAIN = (str, int, float, type(None))
+
+
 def leaves_of(value: Any, kinds: Any, depth: int = 0) -> Iterator[Any]:
     """Objects of these kinds in a value: itself, or nested in lists and dicts."""
     if isinstance(value, kinds):
         yield value
-    elif depth < 8:
+    elif depth < 8 and not isinstance(value, _PLAIN):
         if isinstance(value, Mapping):
             for item in value.values():
                 yield from leaves_of(item, kinds, depth + 1)
@@ -60,6 +64,22 @@ def attributes(owner: Any, kinds: Any, skip: frozenset[str]) -> list[Any]:
 def unique(variables: Iterator[Variable]) -> list[Variable]:
     """Each variable once, in order."""
     return list({id(v): v for v in variables}.values())
+
+
+def structure(layer: Layer) -> tuple[Any, ...]:
+    """What a compiled step of this layer depends on: parts and what is trained.
+
+    Another model that grows changes `version`, not this. Kept until the next change.
+    """
+    now = version()
+    kept = layer.__dict__.get("_structure")
+    if kept is None or kept[0] != now:
+        parts = layer._flatten_layers()
+        flags = tuple((part, part.trainable, part.built) for part in parts)
+        state = tuple((v, v.trainable) for v in layer.variables)
+        kept = now, (flags, state, tuple(layer._known_metrics()))
+        layer.__dict__["_structure"] = kept
+    return kept[1]
 
 
 class CallContext(threading.local):
@@ -96,6 +116,7 @@ __all__ = [
     "changed",
     "context",
     "leaves_of",
+    "structure",
     "unique",
     "version",
 ]

@@ -271,7 +271,10 @@ def reduce_weighted(
     if sample_weight is not None:
         sample_weight = ops.cast(ops.convert_to_tensor(sample_weight), dtype)
     weights = mask_to_weights(sample_weight, mask, dtype, reduction)
-    if weights is not None:
+    if weights is not None and not tuple(values.shape):
+        # One loss for the whole batch (Dice): Keras multiplies it by every weight.
+        values = values * weights
+    elif weights is not None:
         values, weights = same_rank(values, weights)
         values = values * fit_weights(values, weights)
     if reduction in (None, "none") or not tuple(values.shape):

@@ -9,6 +9,7 @@ from ranvier import losses, metrics, ops
 from ranvier.errors import Finding, RanvierError, ShapeError, nearest, warn
 from ranvier.graph import current_trace, tree
 from ranvier.graph.trace import outside
+from ranvier.layers.input_spec import show
 from ranvier.metrics.base import Metric
 
 
@@ -102,6 +103,7 @@ class CompileLoss:
                 found = losses.resolve(
                     one, tuple(target.shape), tuple(y_pred[key].shape)
                 )
+                assert found is not None
                 name = str(key) if isinstance(y_pred, Mapping) else found.name
                 entries.append((key, found, weights.get(key), name))
         self.entries = entries
@@ -115,6 +117,12 @@ class CompileLoss:
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The total loss; `None` where no output has a loss."""
+        if y_true is None:
+            raise ShapeError(
+                "RV106",
+                "there are no targets: the loss of compile() compares outputs with y",
+                fix="fit(x, y); without a loss in compile() y is not needed",
+            )
         if self.entries is None:
             with outside():
                 self.build(y_true, y_pred)
@@ -127,7 +135,7 @@ class CompileLoss:
             weight = sample_weight
             if is_nested(weight):
                 weight = _only(weight) if key is None else _at(weight, key)
-            value = loss(target, output, sample_weight=weight)
+            value = _compared(loss, target, output, weight)
             if tracker is not None:
                 tracker.update_state(
                     value, sample_weight=tree.flatten(y_pred)[0].shape[0]
@@ -136,6 +144,23 @@ class CompileLoss:
                 value = value * factor
             total = value if total is None else total + value
         return total
+
+
+def _compared(loss: Any, target: Any, output: Any, weight: Any) -> Any:
+    """The loss; where shapes of targets and outputs clash, the error says just that."""
+    try:
+        return loss(target, output, sample_weight=weight)
+    except ShapeError as fault:
+        if fault.code != "RV108" or tuple(target.shape) == tuple(output.shape):
+            raise
+        raise ShapeError(
+            "RV101",
+            f"loss {loss.name!r}: targets of shape {show(target.shape)} do not fit "
+            f"outputs of shape {show(output.shape)}",
+            details=fault.message + (f": {fault.details}" if fault.details else ""),
+            fix="targets of the outputs' shape: they are never broadcast",
+            place=fault.place,
+        ) from fault
 
 
 def _only(value: Any) -> Any:
@@ -176,6 +201,13 @@ class CompileMetrics(Metric):
         weighted: `weighted_metrics`.
         loss: the loss, for the meaning of `"crossentropy"`.
     """
+
+    given: Any
+    weighted: Any
+    loss: Any
+    entries: list[tuple[Any, Metric, str, bool]] | None
+    #: Entries that cannot be traced.
+    python: list[tuple[Any, Metric, str, bool]]
 
     def __init__(self, given: Any, weighted: Any, loss: Any = None) -> None:
         super().__init__(name="compile_metrics")
@@ -240,7 +272,7 @@ class CompileMetrics(Metric):
         if self.entries is None:
             with outside():
                 self.build(y_true, y_pred)
-        for entry in self.entries:
+        for entry in self.entries or ():
             if entry in self.python:
                 continue
             self._traced(entry, y_true, y_pred, sample_weight)

@@ -26,6 +26,8 @@ from ranvier.models.sources import (
 from ranvier.models.step import Step, reset_metric
 
 Source = ArraySource | IterableSource
+#: Steps kept for one model: kinds of step times kinds of data.
+STEPS = 32
 
 
 # ------------------------------------------------------------------------- steps
@@ -35,7 +37,7 @@ def step_of(model: Any, kind: str, data: Arrays, engine: str | None = None) -> S
     """The compiled step for data of this kind; traced once."""
     engine = engine or model.engine
     specs = model._input_specs(data)
-    key = (kind, engine, tuple(specs.items()), tracking.version())
+    key = (kind, engine, tuple(specs.items()), tracking.structure(model))
     step = None if model.run_eagerly else model._steps.get(key)
     if step is None:
         model._ensure_built(data)
@@ -43,7 +45,9 @@ def step_of(model: Any, kind: str, data: Arrays, engine: str | None = None) -> S
             model.optimizer.build(model.trainable_variables)
         step = Step(model, kind, data, engine)
         # Building may have changed the structure: the key is that of the built model.
-        key = (*key[:3], tracking.version())
+        key = (*key[:3], tracking.structure(model))
+        while len(model._steps) >= STEPS:
+            model._steps.pop(next(iter(model._steps)))
         model._steps[key] = step
     return step
 
@@ -174,14 +178,18 @@ def _go(
     if progress is not None:
         progress.update(done, min(done * rows, source.rows or 0) or None)
     if source.ran_out:
-        warn(
-            Finding(
-                "RV403",
-                "the data ran out before the number of steps asked for",
-                fix="a smaller steps_per_epoch, or an iterable that repeats",
-            )
-        )
+        _tell_ran_out(f"{done} of {source.steps} batches")
     return step, found
+
+
+def _tell_ran_out(what: str) -> None:
+    warn(
+        Finding(
+            "RV404",
+            f"the data ran out after {what}",
+            fix="a smaller steps_per_epoch, or an iterable that repeats",
+        )
+    )
 
 
 # --------------------------------------------------------------------------- fit
@@ -266,6 +274,10 @@ def fit(
     logs: dict[str, Any] = {}
     seed = shuffle_seed(model)
     for epoch in range(initial_epoch, epochs):
+        if epoch > initial_epoch and source.spent():
+            if not source.ran_out:
+                _tell_ran_out(f"{epoch - initial_epoch} epochs")
+            break
         reset_metrics(model)
         hooks.on_epoch_begin(epoch)
         source.begin(Shuffle(seed, model._epochs_done) if shuffle else None)
@@ -276,7 +288,7 @@ def fit(
             logs |= {f"val_{name}": value for name, value in found.items()}
         model.__dict__["_epochs_done"] += 1
         hooks.on_epoch_end(epoch, logs)
-        if model.stop_training or (source.ran_out and not source.limited):
+        if model.stop_training:
             break
     if model.optimizer is not None and getattr(model.optimizer, "use_ema", False):
         model.optimizer.finalize_variable_values(model.trainable_variables)
@@ -325,7 +337,7 @@ def _evaluate(
 ) -> dict[str, Any]:
     reset_metrics(model)
     hooks.on_test_begin()
-    source.begin(None)
+    source.begin(None, afresh=True)
     batched = hooks.needs_test_batch_hooks
     step, _ = _go(model, "test", source, engine, hooks, batched, told)
     logs = step.logs()

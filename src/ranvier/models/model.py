@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
-
-import numpy as np
 
 from ranvier import ops, optimizers
 from ranvier.data.arrays import Arrays, input_dtype, unpack
@@ -14,6 +12,7 @@ from ranvier.errors import ShapeError, unknown_name
 from ranvier.graph import Dim, Spec, Tensor, trace, tree
 from ranvier.graph.passes.grad import gradients
 from ranvier.graph.trace import outside, scope
+from ranvier.layers import tracking
 from ranvier.layers.base import Layer
 from ranvier.metrics.base import Metric
 from ranvier.metrics.reduction import Mean
@@ -149,9 +148,14 @@ class Model(Layer):
         if self.built and self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy takes along: everything but compiled steps and the history."""
+        state = super().__getstate__()
+        state.pop("_ready", None)
+        return {**state, "_steps": {}, "_traced_batch": None, "history": None}
+
     def _forget_steps(self) -> None:
-        self.__dict__["_steps"] = {}
-        self.__dict__["_eager"] = {}
+        self.__dict__.update(_steps={}, _eager={}, _ready=None)
 
     def _require_compiled(self, what: str) -> None:
         if not self.compiled:
@@ -267,11 +271,7 @@ class Model(Layer):
         if self._compile_loss is not None:
             named += [(m.name, m) for m in self._compile_loss.metrics]
         known = {id(m) for _, m in named}
-        for layer in self._flatten_layers():
-            for metric in layer._own_metrics():
-                if id(metric) not in known:
-                    known.add(id(metric))
-                    named.append((metric.name, metric))
+        named += [(m.name, m) for m in self._known_metrics() if id(m) not in known]
         return named
 
     @property
@@ -337,11 +337,8 @@ class Model(Layer):
             self.call(inputs["x"], training=False)
             return {}
 
-        with outside(), scope(layer=self.name):
-            from ranvier.layers import tracking
-
-            with tracking.calling(self, False):
-                trace(run, {"x": Spec(tuple(sizes), dtype)})
+        with outside(), scope(layer=self.name), tracking.calling(self, False):
+            trace(run, {"x": Spec(tuple(sizes), dtype)})
         self._clear_losses()
 
     # ----------------------------------------------------------------------- looping
@@ -574,7 +571,7 @@ class Model(Layer):
         """Reads weights from a ``.weights.h5`` or ``.keras`` file."""
         from ranvier.models.saving import load_weights
 
-        load_weights(self, filepath)
+        load_weights(self, filepath, skip_mismatch)
 
     def to_json(self, **kwargs: Any) -> str:
         """The architecture as JSON."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ranvier import ops
 from ranvier.errors import ShapeError
+from ranvier.graph import tree
 from ranvier.layers.base import Layer
 from ranvier.layers.input_spec import KerasTensor, dims_of, wrong_input
 from ranvier.layers.reshaping import InputLayer
@@ -147,23 +149,41 @@ class Sequential(Model):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """The layers in turn."""
-        self._check_input(inputs)
-        value = inputs
+        value = self._adjusted(inputs)
         for layer in self.layers:
             value = layer(value, training=training)
         return value
 
-    def _check_input(self, inputs: Any) -> None:
+    def _adjusted(self, inputs: Any) -> Any:
+        """The one input, with Keras's leniency: a last axis of one may be left out.
+
+        Raises:
+            ShapeError: RV100 for several inputs, RV103 for rows of another shape.
+        """
+        if isinstance(inputs, (list, tuple, Mapping)):
+            parts = tree.flatten(inputs)
+            if len(parts) != 1:
+                raise ShapeError(
+                    "RV100",
+                    f"{self.name} takes one input, got {len(parts)}",
+                    fix="one array; a subclass of keras.Model takes several",
+                )
+            inputs = parts[0]
         want, got = self.input_shape, dims_of(inputs)
         if want is None or got is None:
-            return
-        fits = len(want) == len(got) and all(
+            return inputs
+        if len(got) == len(want) + 1 and got[-1] == 1:
+            inputs = ops.squeeze(inputs, -1)
+        elif len(got) == len(want) - 1 and want[-1] == 1:
+            inputs = ops.expand_dims(inputs, -1)
+        adjusted = dims_of(inputs)
+        fits = len(want) == len(adjusted) and all(
             w is None or g is None or w == g
-            for w, g in zip(want[1:], got[1:], strict=True)
+            for w, g in zip(want[1:], adjusted[1:], strict=True)
         )
-        flat = len(got) == len(want) + 1 and got[-1] == 1
-        if not fits and not flat:
+        if not fits:
             raise wrong_input(got, want)
+        return inputs
 
     def get_config(self) -> dict[str, Any]:
         """Name and layers, as Keras writes them."""

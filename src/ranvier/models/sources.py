@@ -14,9 +14,9 @@ from ranvier.data.arrays import Arrays, is_array, structured, unpack
 from ranvier.data.faults import error_of, label_error
 from ranvier.data.split import class_weights
 from ranvier.engines.api import Batches, Fault, Shuffle
-from ranvier.errors import DataError, RanvierError, ShapeError
+from ranvier.errors import DataError, EnvironmentFault, RanvierError, ShapeError
 
-Hook = Callable[..., None]
+Hook = Callable[..., Any]
 
 
 class Interrupt:
@@ -97,11 +97,15 @@ class ArraySource:
         """Data of the kind that the step takes."""
         return self.data
 
-    def begin(self, order: Shuffle | None) -> None:
-        """Starts an epoch in this order; with `steps`, goes on where it stopped."""
-        if not self.limited or self.at >= self.total or self.at == 0:
+    def begin(self, order: Shuffle | None, afresh: bool = False) -> None:
+        """Starts an epoch; with `steps` it goes on where it stopped, unless afresh."""
+        if afresh or not self.limited or self.at >= self.total or self.at == 0:
             self.order = order
             self.at = 0
+
+    def spent(self) -> bool:
+        """Arrays can be gone through again."""
+        return False
 
     def run(
         self,
@@ -139,11 +143,13 @@ class ArraySource:
         return count, kept
 
     def _go(self, step: Any, first: int, count: int, tick: Any) -> Mapping[str, Any]:
-        record = step.executable.run(
-            Batches(self.data.named, self.size, self.order, first, count, self.check),
-            collect=step.collect,
-            tick=tick,
+        batches = Batches(
+            self.data.named, self.size, self.order, first, count, self.check
         )
+        try:
+            record = step.executable.run(batches, collect=step.collect, tick=tick)
+        except MemoryError as fault:
+            raise _no_memory(self.size) from fault
         if record.fault is not None:
             raise error_of(record.fault, self.data.named, step.units)
         if record.interrupted:
@@ -188,9 +194,9 @@ class IterableSource:
             return (self.source[i] for i in range(len(self.source)))
         return iter(self.source)
 
-    def begin(self, order: Any = None) -> None:
-        """Starts an epoch; with a number of steps, goes on where it stopped."""
-        if self.iterator is None or not self.limited:
+    def begin(self, order: Any = None, afresh: bool = False) -> None:
+        """Starts an epoch; with `steps` it goes on where it stopped, unless afresh."""
+        if afresh or self.iterator is None or not self.limited:
             self.iterator = self._iterate()
 
     def _next(self) -> Arrays | None:
@@ -223,6 +229,15 @@ class IterableSource:
                 )
         return self.first
 
+    def spent(self) -> bool:
+        """Whether a generator, which cannot start again, has no batch left."""
+        if self.indexed or iter(self.source) is not self.source:
+            return False
+        if self.first is None:
+            self.iterator = self.iterator or self._iterate()
+            self.first = self._next()
+        return self.first is None
+
     def run(
         self, step_for: Any, tick: Any, begin: Hook | None, end: Hook | None
     ) -> tuple[int, list[Mapping[str, Any]]]:
@@ -253,6 +268,14 @@ class IterableSource:
         return done, kept
 
 
+def _no_memory(rows: int) -> EnvironmentFault:
+    return EnvironmentFault(
+        "RV805",
+        f"no memory for a batch of {rows:,} rows",
+        fix="a smaller batch_size, or fewer units",
+    )
+
+
 def call_step(step: Any, data: Arrays, check: bool) -> Mapping[str, Any]:
     """Runs a step once on one batch, with faults told as in a whole epoch."""
     if check:
@@ -268,6 +291,8 @@ def call_step(step: Any, data: Arrays, check: bool) -> Mapping[str, Any]:
     }
     try:
         return step.executable.call(inputs)
+    except MemoryError as error:
+        raise _no_memory(data.rows) from error
     except RanvierError as error:
         if error.code != "RV105":
             raise

@@ -62,7 +62,7 @@ class MetricLogs(dict[str, Any]):
 
 def read_metric(metric: Metric) -> Any:
     """A metric's result as a number (an array where it has several)."""
-    if type(metric).result is Mean.result:
+    if isinstance(metric, Mean) and type(metric).result is Mean.result:
         # The common case, without a detour through half a dozen tensor operations.
         count = metric.count.storage.read()
         total = metric.total.storage.read()
@@ -121,7 +121,7 @@ class Step:
         self.executable = compile_graph(self.graph, engine)
 
     def _data(self, inputs: Mapping[str, Tensor]) -> tuple[Any, Any, Any]:
-        parts = []
+        parts: list[Any] = []
         for prefix, part in zip("xyw", self.structure, strict=True):
             if part is None:
                 parts.append(None)

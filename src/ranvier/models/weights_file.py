@@ -342,7 +342,7 @@ class _Reader:
     ) -> np.ndarray[Any, Any]:
         """One dataset, checked against the variable it is for."""
         group = self.group(_join(place.path, "vars"))
-        what = f"{place.label}, variable {variable.name if variable else name!r}"
+        what = f"{place.label}, variable {variable.name if variable is not None else name!r}"
         if type(group.get(name, getlink=True)) is not self.h5py.HardLink:
             raise self.refuse(f"{what} is a link to somewhere else")
         dataset = group[name]

@@ -152,7 +152,7 @@ class Optimizer(OptimizerState):
                 self.build(variables)
         if len(grads) != len(variables):
             raise self._misfit(f"{len(grads)} gradients, {len(variables)} variables")
-        unknown = [v.name for v in variables if id(v) not in self._index]
+        unknown = [v.name for v in variables if v not in self._index]
         if unknown:
             raise self._misfit(
                 f"variable {unknown[0]!r} is not one the optimizer was built for"
@@ -200,7 +200,7 @@ class Optimizer(OptimizerState):
         param = variable.value
         if self._decays(variable):
             param = param - param * (hyper["learning_rate"] * self.weight_decay)
-        slots = self._slots[self._index[id(variable)]]
+        slots = self._slots[self._index[variable]]
         values = {name: slot.value for name, slot in slots.items()}
         new_param, new_values = self.update(param, grad, values, hyper)
         variable.assign(new_param)
@@ -210,7 +210,7 @@ class Optimizer(OptimizerState):
     def _accumulated_step(self, grads: list[Any], variables: list[Variable]) -> None:
         steps = self.gradient_accumulation_steps
         due = ops.equal(ops.mod(self._iterations.value + 1, steps), 0)
-        sums = [self._accumulators[self._index[id(v)]] for v in variables]
+        sums = [self._accumulators[self._index[v]] for v in variables]
         totals = [g + a.value for g, a in zip(grads, sums, strict=True)]
         # Update always, then keep the result only when the group is complete: a
         # selection traces into one graph, a Python condition would not.
@@ -242,12 +242,12 @@ class Optimizer(OptimizerState):
     ) -> None:
         """Exempts variables from weight decay: these, or those whose name contains
         (as a regular expression) one of `var_names`. Call it before training."""
-        self._excluded = {id(v) for v in var_list or ()}
+        self._excluded = set(var_list or ())
         names = sorted(set(var_names or ()))
         self._excluded_pattern = re.compile("|".join(names)) if names else None
 
     def _decays(self, variable: Variable) -> bool:
-        if self.weight_decay is None or id(variable) in self._excluded:
+        if self.weight_decay is None or variable in self._excluded:
             return False
         pattern = self._excluded_pattern
         return pattern is None or pattern.search(variable.name) is None
@@ -294,7 +294,7 @@ class Optimizer(OptimizerState):
         variable.assign_sub(value)
 
     def _get_variable_index(self, variable: Variable) -> int:
-        return self._index[id(variable)]
+        return self._index[variable]
 
     # -- files
 

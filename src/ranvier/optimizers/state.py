@@ -77,12 +77,12 @@ class OptimizerState:
         self._check_options()
         self.built = False
         self._trainable_variables: list[Variable] = []
-        self._index: dict[int, int] = {}
+        self._index: dict[Variable, int] = {}
         self._slots: list[dict[str, Variable]] = []
         self._variables: list[Variable] = []
         self._averages: list[Variable] = []
         self._accumulators: list[Variable] = []
-        self._excluded: set[int] = set()
+        self._excluded: set[Variable] = set()
         self._excluded_pattern: re.Pattern[str] | None = None
         self._iterations = self._track(
             Variable(
@@ -237,7 +237,7 @@ class OptimizerState:
         variables = list(variables)
         if self.use_ema:
             self._averages = self.add_optimizer_variables(variables, "average")
-        self._index = {id(v): i for i, v in enumerate(variables)}
+        self._index = {v: i for i, v in enumerate(variables)}
         if self.gradient_accumulation_steps:
             self._accumulators = self.add_optimizer_variables(
                 variables, "gradient_accumulator"
