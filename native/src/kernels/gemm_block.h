@@ -306,8 +306,7 @@ RV_INLINE void for_units(const Step& s, int worker, int workers, int64_t rows, F
   if (s.dim[10]) {
     // Rows first: the worker's rows of every panel.
     if (first < last)
-      for (int64_t panel = 0; panel < s.dim[10]; ++panel)
-        run(panel, first * s.dim[7], least(rows, last * s.dim[7]));
+      for (int64_t panel = 0; panel < s.dim[10]; ++panel) run(panel, first * s.dim[7], least(rows, last * s.dim[7]));
     return;
   }
   if (per == 1) {
