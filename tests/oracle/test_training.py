@@ -365,11 +365,14 @@ def test_own_layer_loss_and_metric(keras: Any) -> None:
                 return self.seen.value
 
         model.compile(
-            library.optimizers.SGD(0.01, momentum=0.9),
+            library.optimizers.SGD(1e-4, momentum=0.9),
             quartic,
             metrics=[worst, Above()],
         )
         runs.append(model.fit(x, y, batch_size=16, epochs=3, shuffle=False, verbose=0))
+    # A run that diverges would compare rounding errors, not libraries.
+    losses = runs[0].history["loss"]
+    assert losses[-1] < losses[0]
     same_history(*runs)
     same_weights(ours, theirs)
 
