@@ -22,7 +22,7 @@ from ranvier.engines.api import (
 )
 from ranvier.engines.native import rows as _rows  # noqa: F401  (fills the table)
 from ranvier.engines.native import storage
-from ranvier.engines.native.bundles import find, pool
+from ranvier.engines.native.bundles import SMALL, find, pool
 from ranvier.engines.native.draft import (
     Draft,
     emit,
@@ -413,8 +413,15 @@ def wanted_panels(graph: Graph) -> frozenset[Variable]:
 
 
 def _wide(node: Node) -> bool:
-    shape = node.spec.shape
-    return len(shape) == 2 and shape[1] > PANEL and node.dtype == "float32"
+    """Whether a weight is better off in panels.
+
+    One of exactly one panel lies as it would row-major, but its update then takes the
+    short way; a small one is better off in a pool.
+    """
+    shape: Any = node.spec.shape
+    if len(shape) != 2 or node.dtype != "float32":
+        return False
+    return shape[1] > PANEL or (shape[1] == PANEL and shape[0] * PANEL > SMALL)
 
 
 def _slots_of(node: Node, weight: Variable) -> set[Variable]:
