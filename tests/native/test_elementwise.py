@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 import pytest
+from layouts import from_panels, to_panels
 
 from ranvier import _native
-from ranvier.engines.native.plan import ACC, Elementwise, Reg, from_panels, to_panels
+from ranvier.engines.native.plan import ACC, Elementwise, Reg
 
 ISAS = _native.isas()
 OPS = _native.elementwise_ops()

@@ -6,17 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from layouts import from_panels, panel_size, philox_words, to_panels
 
 from ranvier import _native
-from ranvier.engines.native.plan import (
-    ACC,
-    Elementwise,
-    from_panels,
-    panel_size,
-    philox_words,
-    shuffle_order,
-    to_panels,
-)
+from ranvier.engines.native.plan import ACC, Elementwise, shuffle_order
 from ranvier.graph.ops.random import permutation
 
 ISAS = _native.isas()

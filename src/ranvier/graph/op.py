@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ranvier.graph.ir import Node, Region, Spec
+from ranvier.graph.ir import Region, Spec
 
 Infer = Callable[..., Any]
 
@@ -166,8 +166,3 @@ def composite(
 def case(*inputs: tuple[Any, ...], **attrs: Any) -> Case:
     """A test case, see `Case`."""
     return Case(inputs, tuple(attrs.items()))
-
-
-def multi(node: Node) -> bool:
-    """Whether a node has several results."""
-    return isinstance(node.spec, tuple)

@@ -16,8 +16,6 @@ from ranvier.graph.trace import Operators, Tensor, constant_array, current_trace
 if TYPE_CHECKING:
     from ranvier.graph.dims import Shape
 
-KINDS = ("trainable", "non_trainable", "slot", "metric", "hyper", "seed", "counter")
-
 
 class Variable(Operators):
     """A tensor that a step may change.

@@ -106,7 +106,6 @@ def _prepared(value: Any) -> Any:
 
 def output_shape(layer: Any, input_shape: Any) -> Any:
     """The output's shape for an input shape, by tracing the layer."""
-    symbols: dict[str, int] = {}
 
     def is_shape(s: Any) -> bool:
         return isinstance(s, (tuple, list)) and all(
@@ -143,7 +142,6 @@ def output_shape(layer: Any, input_shape: Any) -> Any:
 
     trace(run, specs)
     layer._clear_losses()
-    del symbols
 
     def shape_of(value: Any) -> Any:
         return tuple(None if isinstance(s, Dim) else s for s in value.shape)

@@ -17,7 +17,7 @@ from ranvier.engines.native.plan import (
     Ref,
 )
 from ranvier.engines.native.programs import Place
-from ranvier.engines.native.values import Buffer, View, itemsize
+from ranvier.engines.native.values import Buffer, View
 
 #: Which worker touches which part. Equal keys: the same worker touches the same part.
 #: ``None``: any worker may touch any part.
@@ -221,8 +221,3 @@ def emit(
             program=step.program,
         )
     return builder
-
-
-def bytes_of(view: View) -> int:
-    """Bytes of the elements of a view."""
-    return view.size * itemsize(view.dtype)

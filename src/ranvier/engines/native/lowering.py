@@ -374,7 +374,7 @@ class Lowering:
             return
         marker = Node(_COPY, (), {}, None)
         group = Group(to.shape, [], {marker: to}, {marker: source})
-        self._emit_program(group)
+        self.emit_program(group)
 
     # ----------------------------------------------------------------- elementwise
 
@@ -388,7 +388,7 @@ class Lowering:
         if math.prod(group.shape) == 0:
             return
         if host is None:
-            self._emit_program(group)
+            self.emit_program(group)
             return
         self.done.add(host)
         from ranvier.engines.native.products import emit_product
@@ -579,7 +579,7 @@ class Lowering:
         stores = {
             node: pooled(first.variables[role]) for node, role in first.targets.items()
         }
-        self._emit_program(Group((total,), first.nodes, stores, leaves))
+        self.emit_program(Group((total,), first.nodes, stores, leaves))
         self.done.update(nodes)
         for member in bundle.members:
             for node, role in member.targets.items():
@@ -736,7 +736,8 @@ class Lowering:
         self.done.update(nodes)
         return Group(shape, nodes, stores, views, host)
 
-    def _emit_program(self, group: Group) -> None:
+    def emit_program(self, group: Group) -> None:
+        """A group as a step of its own."""
         places = {at: i for i, at in enumerate(places_of(group))}
         size = math.prod(group.shape)
         panel = any(v.panel for v in group.views())

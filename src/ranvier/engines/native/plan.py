@@ -192,11 +192,6 @@ class Elementwise:
             (buffer, reg.dtype, reg.index, 0.0, self._strides(strides), bool(panel))
         )
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is stored."""
-        return not self._out
-
     def data(self) -> tuple[Any, ...]:
         """What the native core reads."""
         return (self.dims, self._in, self._out, self._code, self._regs)
@@ -496,67 +491,6 @@ def run_epoch(
         tick,
     )
     return EpochResult(steps, done, stopped, _fault(fault))
-
-
-# ---- layouts and random words, in NumPy: what the native core does, said plainly
-
-
-def panel_size(rows: int, columns: int) -> int:
-    """Elements of a `[rows, columns]` weight in column panels."""
-    return rows * (-(-columns // 16) * 16)
-
-
-def to_panels(weight: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """A `[K, N]` array as one vector of column panels, padded with zeros."""
-    k, n = weight.shape
-    out = np.zeros(panel_size(k, n), weight.dtype)
-    for c in range(0, n, PANEL):
-        width = min(PANEL, -(-(n - c) // 16) * 16)
-        part = out[c * k : (c + width) * k].reshape(k, width)
-        part[:, : min(width, n - c)] = weight[:, c : c + width]
-    return out
-
-
-def from_panels(
-    panels: np.ndarray[Any, Any], rows: int, columns: int
-) -> np.ndarray[Any, Any]:
-    """The `[rows, columns]` array behind a vector of column panels."""
-    out = np.empty((rows, columns), panels.dtype)
-    for c in range(0, columns, PANEL):
-        width = min(PANEL, -(-(columns - c) // 16) * 16)
-        part = panels[c * rows : (c + width) * rows].reshape(rows, width)
-        out[:, c : c + width] = part[:, : min(width, columns - c)]
-    return out
-
-
-def philox_words(
-    seed: int, stream: int, step: int, count: int, first: int = 0
-) -> np.ndarray[Any, Any]:
-    """Words `first … first + count` of a Philox4x32-10 stream, as uint32.
-
-    key = seed (low, high); counter = (block low, block high, step, stream) with
-    block = index // 4; the word is component index % 4.
-    """
-    low = np.uint64(0xFFFFFFFF)
-    start = first // 4
-    block = np.arange(start, (first + count + 3) // 4, dtype=np.uint64)
-    c0, c1 = block & low, block >> np.uint64(32)
-    c2 = np.full_like(block, step & 0xFFFFFFFF)
-    c3 = np.full_like(block, stream & 0xFFFFFFFF)
-    k0, k1 = seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF
-    for _ in range(10):
-        a = np.uint64(0xD2511F53) * c0
-        b = np.uint64(0xCD9E8D57) * c2
-        c0, c1, c2, c3 = (
-            (b >> np.uint64(32)) ^ c1 ^ np.uint64(k0),
-            b & low,
-            (a >> np.uint64(32)) ^ c3 ^ np.uint64(k1),
-            a & low,
-        )
-        k0 = (k0 + 0x9E3779B9) & 0xFFFFFFFF
-        k1 = (k1 + 0xBB67AE85) & 0xFFFFFFFF
-    words = np.stack([c0, c1, c2, c3], axis=1).astype(np.uint32).reshape(-1)
-    return words[first - 4 * start :][:count]
 
 
 def shuffle_order(seed: int, epoch: int, n: int) -> np.ndarray[Any, Any]:

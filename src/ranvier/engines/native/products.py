@@ -187,7 +187,7 @@ def emit_product(low: Lowering, node: Node, group: Group) -> None:
         _emit(low, node, found, to)
         group.leaves[node] = to
         group.accumulator = None
-        low._emit_program(group)
+        low.emit_program(group)
 
 
 def lower_product(low: Lowering, node: Node) -> View:

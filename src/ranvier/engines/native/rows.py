@@ -240,7 +240,7 @@ def _reduce_group(low: Lowering, node: Node, form: tuple[int, int, int]) -> View
     except ValueError:
         # An operand's axes do not join so: compute it in a step of its own.
         group.stores[child] = low.memo[child] = low.new(low.shape(child), child.dtype)
-        low._emit_program(group)
+        low.emit_program(group)
         return None
     if to.size:
         low.steps.append(draft)
