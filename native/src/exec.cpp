@@ -104,6 +104,7 @@ void reset(Instance& in, int workers) {
   in.frames.resize(static_cast<size_t>(workers));
   for (Frame& f : in.frames) {
     f.fault = {};
+    f.ahead = {};
     f.shown[0] = f.shown[1] = f.guards = 0;
     f.scratch_bytes = kScratchBytes;
   }

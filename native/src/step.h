@@ -80,6 +80,26 @@ struct Step {
   double scalar[kMaxScalars];
 };
 
+// Rows of the next batch that this worker will gather. Matrix products fetch them line by line into the cache while the
+// memory bus is idle: a few lines after each register tile, as all at once would hold up the product's own loads.
+struct Ahead {
+  const uint8_t* base;   // row 0
+  const int64_t* order;  // numbers of the rows
+  int64_t row_step, row_bytes;
+  int64_t row, last;  // the next one to fetch, and the end
+  int64_t at;         // byte in it
+};
+inline void look_ahead(Ahead& a, int64_t lines) {
+  for (; lines > 0 && a.row < a.last; --lines) {
+    __builtin_prefetch(a.base + a.order[a.row] * a.row_step + a.at, 0, 3);
+    a.at += 64;
+    if (a.at >= a.row_bytes) {
+      a.at = 0;
+      ++a.row;
+    }
+  }
+}
+
 // What a kernel may know of the run: per-worker scratch, the running step counter, the place to report bad data.
 struct Frame {
   uint8_t* scratch[kMaxWorkers];  // per worker, 64-byte aligned
@@ -88,6 +108,7 @@ struct Frame {
   const int64_t* rows;  // row indices of the current batch (gather), or nullptr: first_row, first_row + 1, …
   int64_t first_row, n_rows;
   int64_t rows_left;  // rows of the run from this batch's first on: how far `rows` may be read (prefetch)
+  Ahead ahead;
   // First fault wins by (code, source, row, column); the executor stops before the next step that writes state.
   struct Fault {
     int32_t code;

@@ -8,7 +8,7 @@
 //                 7 number of the source, for fault reports
 //                 11 .. 16 sizes, 17 .. 22 strides in bytes of a row's dims
 //            Row numbers come from the frame. A unit is a row. A row is checked before the step that follows a guard writes
-//            anything; rows of the batch after next are prefetched while the memory bus is idle.
+//            anything; the rows to come are fetched while the memory bus is idle.
 #pragma once
 #include "elementwise.h"
 
@@ -152,6 +152,9 @@ RV_INLINE bool suspicious(const Step& s, const uint8_t* to, int64_t n) {
   return d == Dtype::f64;
 }
 
+constexpr int64_t kLongRow = 512;  // bytes
+constexpr int64_t kRowsAhead = 4;
+
 static void gather(const Step& s, Frame& f, int w, int n) {
   int64_t first, last;
   share(s.units, w, n, first, last);
@@ -167,8 +170,18 @@ static void gather(const Step& s, Frame& f, int w, int n) {
   const uint8_t* base = static_cast<const uint8_t*>(s.buf[0]);
   uint8_t* out = static_cast<uint8_t*>(s.buf[1]);
   const int64_t* order = s.dim[6] & 8 ? nullptr : f.rows;
-  const int64_t ahead = 2 * rows;
   const int64_t line_bytes = dense ? elements * from_size : 0, to_bytes = elements * to_size;
+  // Where the next rows to fetch begin, as numbers in this batch. Long rows were mostly fetched by products of the batch
+  // before (look_ahead); what is left of them is fetched a few rows before its turn. Short rows: the batch after next.
+  const bool by_products = order && line_bytes >= kLongRow;
+  const int64_t ahead = by_products ? kRowsAhead : 2 * rows;
+  const int64_t end = by_products ? last : last + ahead < f.rows_left ? last + ahead : f.rows_left;
+  int64_t fetch = first + ahead;
+  if (by_products) {
+    if (f.ahead.order == order && f.ahead.base == base && f.ahead.row > fetch) fetch = f.ahead.row;
+    f.ahead = {base, order + rows, row_step, line_bytes, first, last < f.rows_left - rows ? last : f.rows_left - rows,
+               0};
+  }
   EwInstr c{};
   c.dst = 1;
   if (from_type != to_type) c.fn = elementwise_fn(ew_cast, from_type, to_type);
@@ -182,9 +195,8 @@ static void gather(const Step& s, Frame& f, int w, int n) {
     const int64_t* numbers = order ? order + i : nullptr;
     uint8_t* to = out + i * to_bytes;
     if (dense && order) {
-      const int64_t until = i + some < f.rows_left - ahead ? i + some : f.rows_left - ahead;
-      for (int64_t k = i + ahead; k < until + ahead; ++k) {
-        const uint8_t* next = base + order[k] * row_step;
+      for (; fetch < end && fetch < i + some + ahead; ++fetch) {
+        const uint8_t* next = base + order[fetch] * row_step;
         for (int64_t b = 0; b < line_bytes; b += 64) __builtin_prefetch(next + b);
       }
     }

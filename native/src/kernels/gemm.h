@@ -116,7 +116,8 @@ static void gemm_tn(const Step& s, Frame& f, int worker, int workers) {
     }
     if (is_adam && K <= kBlockRows && M > 1) {
       float* sums = reinterpret_cast<float*>(f.scratch[worker]);
-      small_product<true>(s, y, s.dim[4], sums, padded(N), K, N, M, true);
+      const bool padding = !adam.dense;
+      small_product<true>(s, y, s.dim[4], sums, padding ? padded(N) : N, K, N, M, padding);
       adam_block(adam, 0, K, N, sums);
       return;
     }
@@ -126,6 +127,7 @@ static void gemm_tn(const Step& s, Frame& f, int worker, int workers) {
   p.columns = N;
   p.depth = M;
   p.adam = is_adam ? &adam : nullptr;
+  p.adjoin = adjoining(s.program, N);
   if (M == 1 && !p.epilogue) {
     for_units(s, worker, workers, K, [&](int64_t panel, int64_t r0, int64_t r1) { outer_product(p, panel, r0, r1); });
     return;

@@ -48,7 +48,27 @@ struct Product {
   const float* turned;  // all of a transposed A, block of rows after block of rows (turn_blocks), or nullptr
   uint8_t* program_scratch;
   const AdamUpdate* adam;  // the program, if it is no more than this
+  Ahead* ahead;            // rows to fetch meanwhile, or nullptr
+  bool adjoin;             // the program is run on sums whose rows adjoin, as those of all its operands do
 };
+
+// Whether C is so narrow that its rows are not whole vectors, and the program knows no panels: row-major weights of a few
+// columns are then one run of numbers, not many short rows.
+RV_INLINE bool adjoining(const EwProgram* e, int64_t columns) {
+  if (!e || columns >= kPanel || columns % 16 == 0) return false;
+  for (int i = 0; i < e->n_in; ++i)
+    if (e->in[i].panel) return false;
+  for (int i = 0; i < e->n_out; ++i)
+    if (e->out[i].panel) return false;
+  return true;
+}
+
+// Rows at a stride of padded(cols) moved up to each other, in place. What a vector runs over is written by the next row.
+RV_NOINLINE void adjoin_rows(float* x, int64_t rows, int64_t cols) {
+  const int64_t ld = padded(cols);
+  for (int64_t i = 1; i < rows; ++i)
+    for (int64_t j = 0; j < cols; j += W) store(x + i * cols + j, load(x + i * ld + j));
+}
 
 RV_INLINE Product product(const Step& s, Frame& f, int worker) {
   Product p;
@@ -75,8 +95,12 @@ RV_INLINE Product product(const Step& s, Frame& f, int worker) {
   p.turned = nullptr;
   p.c_column = 1;
   p.adam = nullptr;
+  p.adjoin = false;
+  p.ahead = f.ahead.row < f.ahead.last ? &f.ahead : nullptr;
   return p;
 }
+
+constexpr int kAheadShift = 4;  // a tile of depth k, about 12 k cycles, fetches k / 16 lines of the next batch
 
 // All tiles of rows x cols over one range of the contraction.
 template <bool Transposed>
@@ -111,6 +135,7 @@ RV_INLINE void tiles(const float* a, const float* b, float* c, const float* init
       x.free = loose - i;
       fn[mr](a + i * step_a, b + j, c + i * x.ldc + j, init ? init + i * x.ldi + j : nullptr, side + i * x.lds + j, k,
              x);
+      if (x.ahead) look_ahead(*x.ahead, k >> kAheadShift);
       i += mr;
     }
   }
@@ -197,7 +222,11 @@ RV_INLINE bool covers_padding(const EwProgram& e) {
 // one dense block, and the padding zeroed again: ten columns would otherwise be copied in and out row by row.
 RV_NOINLINE void run_program(const Product& p, int64_t r, int64_t rows, int64_t c0, int64_t cols, float* sums) {
   const EwProgram& e = *p.step->program;
-  const int64_t ld = padded(cols);
+  int64_t ld = padded(cols);
+  if (p.adjoin) {
+    adjoin_rows(sums, rows, cols);
+    ld = cols;
+  }
   if (p.adam) {
     adam_block(*p.adam, c0 * p.rows + r * ld, rows, cols, sums);
     return;
@@ -228,6 +257,7 @@ RV_INLINE void panel_product(const Product& p, int64_t panel, int64_t r0, int64_
   const int64_t ld_sums = x.ldi = padded(cols);
   x.blocks = 1;
   x.jump = 0;
+  x.ahead = p.ahead;
   const float* b = p.b;
   bool again = false;  // pack per block of rows and range of k, not once
   if (p.supply == Supply::direct) {

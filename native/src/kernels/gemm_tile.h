@@ -34,6 +34,7 @@ struct TileContext {
   int64_t jump;
   int64_t free;         // the tile's first rows whose last vector may be stored whole (see tiles)
   bool padded = false;  // C's rows are padded to whole vectors with room for anything
+  Ahead* ahead = nullptr;
 };
 enum : int64_t { kBias = 1, kRelu = 2, kMask = 4, kAdd = 8 };
 

@@ -8,11 +8,13 @@
 namespace rv::RV_ISA {
 
 struct AdamUpdate {
-  float *w, *m, *v;  // panels
+  float *w, *m, *v;
+  bool dense;  // rows adjoin, whatever their width; else panels
   AdamRates rates;
 };
 
-// True if the step's program is one adam instruction on three panels and the tile; then `u` is filled.
+// True if the step's program is one adam instruction on the tile and three weights that all lie in panels, or row-major in
+// no more columns than a panel has; then `u` is filled.
 RV_INLINE bool as_adam(const Step& s, AdamUpdate& u) {
   const EwProgram* e = s.program;
   if (!e || e->n_code != 1 || e->n_in != 8 || e->n_out != 3) return false;
@@ -21,11 +23,16 @@ RV_INLINE bool as_adam(const Step& s, AdamUpdate& u) {
   float* panel[3] = {};
   const float* value[4] = {};
   bool tile_seen = false;
+  u.dense = !e->in[0].panel;
+  const auto lies = [&](const EwOperand& o) {
+    if (o.panel || !u.dense) return o.panel && !u.dense;
+    return e->dim[1] <= kPanel && o.stride[0] == e->dim[1] && (o.stride[1] == 1 || e->dim[1] == 1);
+  };
   for (int i = 0; i < 8; ++i) {
     const EwOperand& o = e->in[i];
     const int at = o.reg - c.a, scalar = o.reg - c.b;
     if (at >= 0 && at < 3) {
-      if (!o.panel || o.mode != EwMode::memory || o.buffer < 0) return false;
+      if (!lies(o) || o.mode != EwMode::memory || o.buffer < 0) return false;
       panel[at] = static_cast<float*>(s.buf[o.buffer]);
     } else if (at == 3) {
       if (o.buffer != -2) return false;
@@ -39,7 +46,7 @@ RV_INLINE bool as_adam(const Step& s, AdamUpdate& u) {
   for (int i = 0; i < 3; ++i) {
     const EwOperand& o = e->out[i];
     const int at = o.reg - c.dst;
-    if (at < 0 || at >= 3 || !o.panel || o.buffer < 0 || s.buf[o.buffer] != panel[at]) return false;
+    if (at < 0 || at >= 3 || !lies(o) || o.buffer < 0 || s.buf[o.buffer] != panel[at]) return false;
   }
   if (!tile_seen || !panel[0] || !panel[1] || !panel[2] || !value[0] || !value[1] || !value[2] || !value[3])
     return false;
@@ -66,15 +73,17 @@ RV_INLINE void adam_part(const AdamUpdate& u, int64_t at, vf g, int64_t n) {
   store_part(u.v + at, v, n);
 }
 
-// A block of gradients (leading dimension padded(cols)) onto the elements from offset `at`, which lie the same way.
+// A block of gradients onto the elements from offset `at`, which lie the same way: rows adjoin if `u.dense`, else their
+// leading dimension is padded(cols).
 RV_NOINLINE void adam_block(const AdamUpdate& u, int64_t at, int64_t rows, int64_t cols, const float* g) {
   const int64_t ld = (cols + 15) / 16 * 16;
-  if (cols == ld) {
-    const int64_t n = rows * ld;
+  if (cols == ld || u.dense) {
+    const int64_t n = rows * cols;
     int64_t i = 0;
     for (; i + 4 * W <= n; i += 4 * W)
       adam_group(u.w + at + i, u.m + at + i, u.v + at + i, u.rates, [&](int k) { return load(g + i + k * W); });
-    for (; i < n; i += W) adam_vector(u, at + i, load(g + i));
+    for (; i + W <= n; i += W) adam_vector(u, at + i, load(g + i));
+    if (i < n) adam_part(u, at + i, load_part(g + i, n - i), n - i);
     return;
   }
   const int64_t whole = cols / W * W;

@@ -12,7 +12,7 @@ RV_NOINLINE void outer_product(const Product& p, int64_t panel, int64_t r0, int6
   const int64_t c0 = panel * kPanel, cols = panel_width(p.columns, panel);
   const EwProgram* program = p.step->program;
   const float* y = p.b + c0;
-  if (p.adam) {
+  if (p.adam && !p.adjoin) {
     adam_outer(*p.adam, c0 * p.rows + r0 * padded(cols), r1 - r0, cols, p.a + r0, y);
     return;
   }
@@ -24,35 +24,28 @@ RV_NOINLINE void outer_product(const Product& p, int64_t panel, int64_t r0, int6
     ldc = padded(cols);
     c += c0 * p.rows;
   }
-  constexpr int kParts64 = kPanel / W;
-  vf row[kParts64];
-  if (program && cols == kPanel) {
-#pragma GCC unroll 16
-    for (int j = 0; j < kParts64; ++j) row[j] = load(y + j * W);
-    for (int64_t r = r0; r < r1; r += kOuterRows) {
-      const int64_t rows = least(kOuterRows, r1 - r);
-      for (int64_t i = 0; i < rows; ++i) {
+  vf row[kPanel / W];
+  const int64_t whole = cols / W * W;
+  for (int64_t j = 0; j < cols; j += W) row[j / W] = j < whole ? load(y + j) : load_part(y + j, cols - j);
+  if (program) {
+    // Short rows: as many at once as fill the block.
+    const int64_t ld = padded(cols), block = cols == kPanel ? kOuterRows : kDeepRows / 4;
+    for (int64_t r = r0; r < r1; r += block) {
+      const int64_t rows = least(block, r1 - r);
+      float* dst = p.sums;
+      for (int64_t i = 0; i < rows; ++i, dst += ld) {
         const vf s = splat(p.a[r + i]);
-#pragma GCC unroll 16
-        for (int j = 0; j < kParts64; ++j) store_aligned(p.sums + i * kPanel + j * W, madd(s, row[j], vf{}));
+        for (int64_t j = 0; j < cols; j += W) store_aligned(dst + j, madd(s, row[j / W], vf{}));
       }
       run_program(p, r, rows, c0, cols, p.sums);
     }
     return;
   }
-  // Narrow panels: as many short rows at once as fill the block.
-  const int64_t block = program ? kDeepRows / 4 : r1 - r0;
-  const int64_t whole = cols / W * W;
-  for (int64_t r = r0; r < r1; r += block) {
-    const int64_t rows = least(block, r1 - r);
-    float* dst = program ? p.sums : c + r * ldc;
-    const int64_t ldd = program ? padded(cols) : ldc;
-    for (int64_t i = 0; i < rows; ++i, dst += ldd) {
-      const vf s = splat(p.a[r + i]);
-      for (int64_t j = 0; j < whole; j += W) store(dst + j, madd(s, load(y + j), vf{}));
-      if (whole < cols) store_part(dst + whole, madd(s, load_part(y + whole, cols - whole), vf{}), cols - whole);
-    }
-    if (program) run_program(p, r, rows, c0, cols, p.sums);
+  for (int64_t r = r0; r < r1; ++r) {
+    const vf s = splat(p.a[r]);
+    float* dst = c + r * ldc;
+    for (int64_t j = 0; j < whole; j += W) store(dst + j, madd(s, row[j / W], vf{}));
+    if (whole < cols) store_part(dst + whole, madd(s, row[whole / W], vf{}), cols - whole);
   }
 }
 
