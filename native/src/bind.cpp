@@ -138,7 +138,7 @@ nb::object fault_of(const Frame::Fault& f) {
 class PyProgram {
  public:
   PyProgram(nb::sequence steps, nb::sequence programs, nb::sequence slots, nb::sequence loops, int64_t arena_bytes,
-            nb::bytes constants, const std::string& isa) {
+            nb::bytes constants, const std::string& isa, int64_t own_bytes) {
     std::vector<StepSpec> s;
     for (nb::handle h : steps) s.push_back(step_of(h));
     std::vector<ProgramSpec> p;
@@ -162,7 +162,7 @@ class PyProgram {
     }
     const auto* c = reinterpret_cast<const uint8_t*>(constants.c_str());
     program_ = std::make_unique<Program>(std::move(s), std::move(p), std::move(x), std::move(l), arena_bytes,
-                                         std::vector<uint8_t>(c, c + constants.size()), isa);
+                                         std::vector<uint8_t>(c, c + constants.size()), isa, own_bytes);
     bound_.resize(program_->slots().size());
   }
 
@@ -465,8 +465,10 @@ NB_MODULE(_native, m) {
       .def_prop_ro("rows", [](const Control& c) { return __atomic_load_n(&c.rows, __ATOMIC_RELAXED); });
 
   nb::class_<PyProgram>(m, "Program", "A validated plan; see ranvier.engines.native.plan for the builder.")
-      .def(nb::init<nb::sequence, nb::sequence, nb::sequence, nb::sequence, int64_t, nb::bytes, const std::string&>(),
-           "steps"_a, "programs"_a, "slots"_a, "loops"_a, "arena_bytes"_a, "constants"_a, "isa"_a = "")
+      .def(nb::init<nb::sequence, nb::sequence, nb::sequence, nb::sequence, int64_t, nb::bytes, const std::string&,
+                    int64_t>(),
+           "steps"_a, "programs"_a, "slots"_a, "loops"_a, "arena_bytes"_a, "constants"_a, "isa"_a = "",
+           "own_bytes"_a = 0)
       .def("bind", &PyProgram::bind, "slot"_a, "array"_a.none(), "Keeps an array bound to a slot; None unbinds.")
       .def("call", &PyProgram::call, "arrays"_a, "workers"_a = 0, "step_index"_a = 0, "rows"_a = nb::none(),
            "first_row"_a = 0, "n_rows"_a = 0,

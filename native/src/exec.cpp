@@ -76,7 +76,7 @@ bool run_steps(const Crew& crew, const Step* s, const Step* end, Frame& f, int w
     }
     if (due(*s, f)) {
       if (!s->single) s->fn(*s, f, w, n);
-      else if (w == 0) s->fn(*s, f, 0, 1);
+      else if (s->single == 2 || w == 0) s->fn(*s, f, 0, 1);
     }
     ++s;
   }
@@ -184,15 +184,15 @@ void epoch_worker(void* context, int w, int n) {
     Instance& in = whole ? *job.full : *job.tail;
     const Program& program = whole ? *run.full : *run.tail;
     Frame& f = in.frames[static_cast<size_t>(w)];
-    if (b == job.first || b == job.full_batches) f.scratch[w] = thread_scratch();
+    if (b == job.first || b == job.full_batches) f.scratch[0] = f.scratch[w] = thread_scratch();
     f.step_index = run.first_step + (b - job.first);
     f.first_row = b * run.batch;
     f.rows = run.order ? run.order + f.first_row : nullptr;
     f.rows_left = run.rows - f.first_row;
     f.n_rows = f.rows_left < run.batch ? f.rows_left : run.batch;
     const Crew crew{&program.loops(), in.frames.data(), n};
-    const Step* s = in.steps.data();
-    const Step* e = s + in.steps.size();
+    const Step* s = in.of(w).data();
+    const Step* e = s + in.of(w).size();
     const bool ok =
         run.step_seconds && whole ? run_timed(crew, s, e, f, w, n, run.step_seconds) : run_steps(crew, s, e, f, w, n);
     if (!ok) break;
@@ -221,9 +221,10 @@ void once_worker(void* context, int w, int n) {
   Once& once = *static_cast<Once*>(context);
   Instance& in = *once.in;
   Frame& f = in.frames[static_cast<size_t>(w)];
-  f.scratch[w] = thread_scratch();
+  f.scratch[0] = f.scratch[w] = thread_scratch();
   const Crew crew{&once.program->loops(), in.frames.data(), n};
-  const bool ok = run_steps(crew, in.steps.data(), in.steps.data() + in.steps.size(), f, w, n);
+  const std::vector<Step>& steps = in.of(w);
+  const bool ok = run_steps(crew, steps.data(), steps.data() + steps.size(), f, w, n);
   if (w == 0) once.ok = ok;
 }
 
@@ -243,8 +244,8 @@ Outcome run_once(Program& program, void* const* slots, int workers, int64_t step
                  int64_t first_row, int64_t n_rows) {
   Loan loan(&program);
   Instance& in = *loan.in;
-  program.bind(in, slots);
   workers = workers < 1 ? 1 : workers > kMaxWorkers ? kMaxWorkers : workers;
+  program.bind(in, slots, workers);
   reset(in, workers);
   for (Frame& f : in.frames) {
     f.step_index = step_index;
@@ -282,7 +283,7 @@ Outcome run_epoch(const EpochRun& run) {
   job.tail = tail.in.get();
   for (Loan* loan : {&full, &tail}) {
     if (!loan->in) continue;
-    loan->program->bind(*loan->in, r.slots);
+    loan->program->bind(*loan->in, r.slots, r.workers);
     reset(*loan->in, r.workers);
   }
   team_run(r.workers, epoch_worker, &job);

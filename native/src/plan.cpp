@@ -133,18 +133,23 @@ void collapse(ProgramSpec& p) {
 
 }  // namespace
 
-Instance::~Instance() { std::free(arena); }
+Instance::~Instance() {
+  std::free(arena);
+  for (uint8_t* p : own) std::free(p);
+}
 
 Program::Program(std::vector<StepSpec> steps, std::vector<ProgramSpec> programs, std::vector<SlotSpec> slots,
-                 std::vector<LoopSpec> loops, int64_t arena_bytes, std::vector<uint8_t> constants, std::string_view isa)
+                 std::vector<LoopSpec> loops, int64_t arena_bytes, std::vector<uint8_t> constants, std::string_view isa,
+                 int64_t own_bytes)
     : steps_(std::move(steps)),
       programs_(std::move(programs)),
       slots_(std::move(slots)),
       loops_(std::move(loops)),
       arena_bytes_(arena_bytes),
+      own_bytes_(own_bytes),
       constant_bytes_(static_cast<int64_t>(constants.size())),
       isa_(isa_table(isa)) {
-  if (arena_bytes < 0) throw std::invalid_argument("arena of negative size");
+  if (arena_bytes < 0 || own_bytes < 0) throw std::invalid_argument("arena of negative size");
   size_t loop_end = 0;
   for (size_t i = 0; i < steps_.size(); ++i) {
     const StepSpec& s = steps_[i];
@@ -164,11 +169,7 @@ Program::Program(std::vector<StepSpec> steps, std::vector<ProgramSpec> programs,
         // The last round must still lie inside.
         const Ref& r = t.refs[static_cast<size_t>(m.buffer)];
         const int64_t last = r.offset + (loop.count > 0 ? loop.count - 1 : 0) * m.bytes;
-        const int64_t size = r.space == Space::arena      ? arena_bytes_
-                             : r.space == Space::constant ? constant_bytes_
-                             : r.space == Space::external ? slots_[static_cast<size_t>(r.slot)].bytes
-                                                          : 0;
-        if (last < 0 || last + r.bytes > size) refuse(i, s, "a moved buffer leaves its space");
+        if (last < 0 || last + r.bytes > space_bytes(r)) refuse(i, s, "a moved buffer leaves its space");
       }
     }
   }
@@ -186,6 +187,17 @@ Program::Program(std::vector<StepSpec> steps, std::vector<ProgramSpec> programs,
 
 Program::~Program() { std::free(constants_); }
 
+int64_t Program::space_bytes(const Ref& r) const {
+  switch (r.space) {
+    case Space::arena: return arena_bytes_;
+    case Space::own: return own_bytes_;
+    case Space::constant: return constant_bytes_;
+    case Space::external: return slots_[static_cast<size_t>(r.slot)].bytes;
+    case Space::none: break;
+  }
+  return 0;
+}
+
 void Program::check(const StepSpec& s, size_t index) const {
   if (s.kernel >= kKernels) refuse(index, s, "unknown kernel");
   if (s.kernel < 0 && (s.loop < 0 || s.loop >= static_cast<int>(loops_.size()))) refuse(index, s, "unknown loop");
@@ -193,21 +205,16 @@ void Program::check(const StepSpec& s, size_t index) const {
   if (s.dims.size() > kMaxDims) refuse(index, s, "too many dims");
   if (s.scalars.size() > kMaxScalars) refuse(index, s, "too many scalars");
   if (s.program >= static_cast<int>(programs_.size())) refuse(index, s, "unknown program");
-  if (s.units < 0 || s.barrier < 0 || s.barrier > 2 || s.every < 0)
-    refuse(index, s, "units, barrier or every out of range");
+  if (s.units < 0 || s.barrier < 0 || s.barrier > 2 || s.single < 0 || s.single > 2 || s.every < 0)
+    refuse(index, s, "units, barrier, single or every out of range");
   for (size_t i = 0; i < s.refs.size(); ++i) {
     const Ref& r = s.refs[i];
-    int64_t size = 0;
-    switch (r.space) {
-      case Space::arena: size = arena_bytes_; break;
-      case Space::constant: size = constant_bytes_; break;
-      case Space::external:
-        if (r.slot < 0 || r.slot >= static_cast<int>(slots_.size())) refuse(index, s, "unknown slot");
-        if (slots_[static_cast<size_t>(r.slot)].strided) continue;
-        size = slots_[static_cast<size_t>(r.slot)].bytes;
-        break;
-      case Space::none: continue;
+    if (r.space == Space::none) continue;
+    if (r.space == Space::external) {
+      if (r.slot < 0 || r.slot >= static_cast<int>(slots_.size())) refuse(index, s, "unknown slot");
+      if (slots_[static_cast<size_t>(r.slot)].strided) continue;
     }
+    const int64_t size = space_bytes(r);
     if (r.offset < 0 || r.bytes < 0 || r.offset > size || r.bytes > size - r.offset)
       refuse(index, s,
              "buffer " + std::to_string(i) + " at " + std::to_string(r.offset) + " + " + std::to_string(r.bytes) +
@@ -412,10 +419,14 @@ std::unique_ptr<Instance> Program::borrow() {
   }
   auto in = std::make_unique<Instance>();
   in->arena = allocate(arena_bytes_);
-  in->steps.resize(steps_.size());
+  return in;
+}
+
+std::vector<Step> Program::resolve(const Instance& instance, size_t worker) const {
+  std::vector<Step> steps(steps_.size());
   for (size_t i = 0; i < steps_.size(); ++i) {
     const StepSpec& s = steps_[i];
-    Step& t = in->steps[i];
+    Step& t = steps[i];
     t = {};
     t.fn = s.kernel < 0 ? nullptr : isa_.kernels[s.kernel];
     t.kernel = static_cast<uint16_t>(s.kernel);
@@ -427,13 +438,14 @@ std::unique_ptr<Instance> Program::borrow() {
     t.loop = s.loop;
     for (size_t b = 0; b < s.refs.size(); ++b) {
       const Ref& r = s.refs[b];
-      if (r.space == Space::arena) t.buf[b] = in->arena + r.offset;
+      if (r.space == Space::arena) t.buf[b] = instance.arena + r.offset;
+      else if (r.space == Space::own) t.buf[b] = instance.own[worker] + r.offset;
       else if (r.space == Space::constant) t.buf[b] = constants_ + r.offset;
     }
     for (size_t d = 0; d < s.dims.size(); ++d) t.dim[d] = s.dims[d];
     for (size_t d = 0; d < s.scalars.size(); ++d) t.scalar[d] = s.scalars[d];
   }
-  return in;
+  return steps;
 }
 
 void Program::give_back(std::unique_ptr<Instance> instance) {
@@ -442,9 +454,13 @@ void Program::give_back(std::unique_ptr<Instance> instance) {
   if (pool_.size() < 4) pool_.push_back(std::move(instance));
 }
 
-void Program::bind(Instance& instance, void* const* slots) const {
-  for (const Patch& p : patches_)
-    instance.steps[static_cast<size_t>(p.step)].buf[p.buffer] = static_cast<uint8_t*>(slots[p.slot]) + p.offset;
+void Program::bind(Instance& instance, void* const* slots, int workers) const {
+  const size_t lists = own_bytes_ ? static_cast<size_t>(workers) : 1;
+  while (own_bytes_ && instance.own.size() < lists) instance.own.push_back(allocate(own_bytes_));
+  while (instance.steps.size() < lists) instance.steps.push_back(resolve(instance, instance.steps.size()));
+  for (std::vector<Step>& steps : instance.steps)
+    for (const Patch& p : patches_)
+      steps[static_cast<size_t>(p.step)].buf[p.buffer] = static_cast<uint8_t*>(slots[p.slot]) + p.offset;
 }
 
 std::string Program::text() const {
@@ -463,7 +479,10 @@ std::string Program::text() const {
       else if (r.space == Space::external)
         std::snprintf(line, sizeof line, " x%d+%lld", r.slot, static_cast<long long>(r.offset));
       else
-        std::snprintf(line, sizeof line, " %c%lld", r.space == Space::arena ? 'a' : 'c',
+        std::snprintf(line, sizeof line, " %c%lld",
+                      r.space == Space::arena ? 'a'
+                      : r.space == Space::own ? 'o'
+                                              : 'c',
                       static_cast<long long>(r.offset));
       if (r.space != Space::none) out += line;
     }
@@ -478,7 +497,7 @@ std::string Program::text() const {
       out += line;
     }
     if (s.units != 1) out += " units=" + std::to_string(s.units);
-    if (s.single) out += " single";
+    if (s.single) out += s.single == 1 ? " single" : " each";
     if (s.every > 1) out += " every=" + std::to_string(s.every);
     if (s.kernel < 0) {
       const LoopSpec& loop = loops_[static_cast<size_t>(s.loop)];

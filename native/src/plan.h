@@ -12,7 +12,8 @@
 
 namespace rv {
 
-enum class Space : int { arena, external, constant, none };
+// `own` is an arena that every worker has for itself: what all of them compute, so that none waits for another's.
+enum class Space : int { arena, external, constant, none, own };
 
 struct Ref {
   Space space;
@@ -62,11 +63,14 @@ struct Prepared {
   std::vector<uint16_t> slot;
 };
 
-// One running copy: its arena and the steps with addresses.
+// One running copy: its arenas and the steps with addresses.
 struct Instance {
   uint8_t* arena = nullptr;
-  std::vector<Step> steps;
+  std::vector<uint8_t*> own;  // one per worker, if the program has such memory
+  std::vector<std::vector<Step>>
+      steps;                  // one list for all workers, or one per worker where they have memory of their own
   std::vector<Frame> frames;  // one per worker
+  const std::vector<Step>& of(int worker) const { return steps[steps.size() == 1 ? 0 : static_cast<size_t>(worker)]; }
   ~Instance();
 };
 
@@ -74,21 +78,23 @@ class Program {
  public:
   // Throws std::invalid_argument naming the step where anything does not fit.
   Program(std::vector<StepSpec> steps, std::vector<ProgramSpec> programs, std::vector<SlotSpec> slots,
-          std::vector<LoopSpec> loops, int64_t arena_bytes, std::vector<uint8_t> constants, std::string_view isa);
+          std::vector<LoopSpec> loops, int64_t arena_bytes, std::vector<uint8_t> constants, std::string_view isa,
+          int64_t own_bytes = 0);
   ~Program();
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
   std::unique_ptr<Instance> borrow();
   void give_back(std::unique_ptr<Instance> instance);
-  // Writes the addresses of the external slots into the steps that use them.
-  void bind(Instance& instance, void* const* slots) const;
+  // Makes an instance ready for a call: memory for so many workers, the addresses of the external slots.
+  void bind(Instance& instance, void* const* slots, int workers) const;
 
   const std::vector<StepSpec>& steps() const { return steps_; }
   const std::vector<SlotSpec>& slots() const { return slots_; }
   const std::vector<LoopSpec>& loops() const { return loops_; }
   const IsaTable& isa() const { return isa_; }
   int64_t arena_bytes() const { return arena_bytes_; }
+  int64_t own_bytes() const { return own_bytes_; }
   int instances_made() const { return made_; }
   bool has_barrier() const { return has_barrier_; }
   std::string text() const;
@@ -96,6 +102,8 @@ class Program {
  private:
   void check(const StepSpec& s, size_t index) const;
   void prepare(const StepSpec& s, size_t index);
+  std::vector<Step> resolve(const Instance& instance, size_t worker) const;
+  int64_t space_bytes(const Ref& r) const;
 
   struct Patch {
     int step, buffer, slot;
@@ -105,7 +113,7 @@ class Program {
   std::vector<ProgramSpec> programs_;
   std::vector<SlotSpec> slots_;
   std::vector<LoopSpec> loops_;
-  int64_t arena_bytes_;
+  int64_t arena_bytes_, own_bytes_;
   uint8_t* constants_ = nullptr;
   int64_t constant_bytes_ = 0;
   const IsaTable& isa_;

@@ -71,7 +71,7 @@ struct Step {
   const EwProgram* program;  // or nullptr
   int32_t units;             // work units the kernel divides among workers
   uint8_t barrier;           // 1: wait for all workers before this step; 2: and stop here if a fault was reported
-  uint8_t single;            // worker 0 runs it alone
+  uint8_t single;            // 1: worker 0 runs it alone; 2: each worker runs all of it, into memory of its own
   uint16_t kernel;           // id, for traces and messages
   int32_t every;             // run only when (step_index + 1) % every == 0; 0 or 1: always
   int32_t loop;              // loops: index into the plan's loops
@@ -102,7 +102,7 @@ inline void look_ahead(Ahead& a, int64_t lines) {
 
 // What a kernel may know of the run: per-worker scratch, the running step counter, the place to report bad data.
 struct Frame {
-  uint8_t* scratch[kMaxWorkers];  // per worker, 64-byte aligned
+  uint8_t* scratch[kMaxWorkers];  // per worker, 64-byte aligned; [0] also where it runs a step alone
   int64_t scratch_bytes;
   int64_t step_index;   // updates done in this run; keys counters
   const int64_t* rows;  // row indices of the current batch (gather), or nullptr: first_row, first_row + 1, …

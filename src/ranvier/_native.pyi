@@ -83,6 +83,7 @@ class Program:
         arena_bytes: int,
         constants: bytes,
         isa: str = "",
+        own_bytes: int = 0,
     ) -> None: ...
     def bind(self, slot: int, array: object | None) -> None:
         """Keeps an array bound to a slot; None unbinds."""

@@ -11,7 +11,13 @@ from strategies import dense_stack, run
 
 from ranvier.engines import api
 from ranvier.engines.native import engine as native
-from ranvier.engines.native.draft import Access, Draft, place_barriers
+from ranvier.engines.native.draft import (
+    Access,
+    Draft,
+    divide,
+    place_barriers,
+    place_buffers,
+)
 from ranvier.engines.native.storage import Panels
 from ranvier.engines.native.values import Buffer
 from ranvier.graph import Dim, Spec, Variable, trace
@@ -241,3 +247,64 @@ def test_plans_are_kept_and_bounded() -> None:
     for rows in range(1, 60):
         executable.call({"x": np.zeros((rows, 20), "float32")})
     assert len(executable._plans) == native.PLANS
+
+
+# --------------------------------------------------------------- who runs which step
+
+
+def _cheap(reads: list[Access], writes: list[Access], units: int = 1) -> Draft:
+    return Draft("ew_run", reads=reads, writes=writes, units=units, cost=10.0)
+
+
+def test_what_is_small_and_read_by_all_is_computed_by_each() -> None:
+    a, b = Buffer("arena", 64), Buffer("arena", 6400)
+    steps = [
+        _cheap([], [Access(a, 0, 64)]),
+        _step([Access(a, 0, 64)], [Access(b, 0, 6400, ("rows", 8, 1))]),
+    ]
+    divide(steps, [b], 2)
+    assert [s.single for s in steps] == [2, 0]
+    assert (a.space, b.space) == ("own", "arena")
+    place_buffers(steps, [b], "arena")
+    place_barriers(steps, 2)
+    assert [s.barrier for s in steps] == [0, 0]
+
+
+def test_what_only_one_worker_needs_it_computes_alone() -> None:
+    a, b = Buffer("arena", 64), Buffer("arena", 64)
+    steps = [
+        _cheap([], [Access(a, 0, 64)]),
+        _cheap([Access(a, 0, 64)], [Access(b, 0, 64)]),
+    ]
+    divide(steps, [b], 2)
+    assert [s.single for s in steps] == [1, 1]
+
+
+def test_a_variable_stays_in_the_cache_of_the_worker_that_updates_it() -> None:
+    """Reading it everywhere costs more than passing on a small result."""
+    weight = Buffer("slot", 4096, 0)
+    small, large = Buffer("arena", 64), Buffer("arena", 65536)
+    for result, alone in ((small, 1), (large, 2)):
+        result.space = "arena"
+        size = result.nbytes
+        steps = [
+            _cheap([Access(weight, 0, 4096)], [Access(result, 0, size)]),
+            _step([Access(result, 0, size)], [Access(Buffer("arena", 64), 0, 64)]),
+            _cheap([], [Access(weight, 0, 4096)]),
+        ]
+        divide(steps, [], 2)
+        assert steps[0].single == alone
+
+
+def test_a_wait_stands_where_workers_come_at_about_the_same_time() -> None:
+    """Not behind the long step, after which one would wait for the other."""
+    a, b = Buffer("arena", 64, offset=0), Buffer("arena", 64, offset=64)
+    rows = ("rows", 8, 1)
+    steps = [
+        _step([Access(a, 0, 64, rows)], []),
+        _step([], [Access(b, 0, 64, rows)]),
+        _step([], [Access(a, 0, 64, ("columns", 2))]),
+    ]
+    place_barriers(steps, 2)
+    assert sum(s.barrier for s in steps) == 2
+    assert steps[2].barrier == 0

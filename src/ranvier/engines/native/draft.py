@@ -12,6 +12,7 @@ from ranvier.engines.native.plan import (
     ARENA,
     CONSTANT,
     EXTERNAL,
+    OWN,
     Elementwise,
     PlanBuilder,
     Ref,
@@ -27,6 +28,9 @@ ALIGN = 64
 TAIL = 256
 #: Below so many nanoseconds of work a step is not worth sharing.
 SHARE_NS = 1500.0
+#: Up to so many workers each gathers all rows of a batch that all of them read: memory
+#: that another core has written arrives line by line, later than a copy of one's own.
+GATHERERS = 4
 
 
 @dataclass
@@ -54,8 +58,10 @@ class Draft:
         writes: What it writes.
         cost: Nanoseconds on one worker, roughly.
         guard: Stop before this step when bad data was met.
+        checks: It may report bad data.
         label: Where it comes from, for the text form.
-        body: For a loop: its steps.
+        single: 1: one worker runs it alone; 2: each runs all of it (see `divide`).
+        barrier: 1: wait for all workers before it; 2: and stop here after a fault.
     """
 
     kernel: str
@@ -70,7 +76,7 @@ class Draft:
     guard: bool = False
     checks: bool = False
     label: str = ""
-    single: bool = False
+    single: int = 0
     barrier: int = 0
 
 
@@ -81,25 +87,100 @@ def access(view: View, share: Share = None) -> Access:
     return Access(view.buffer, low, low + size, share)
 
 
-def place_arena(steps: Sequence[Draft], keep: Sequence[Buffer]) -> int:
-    """Give every arena buffer an offset; buffers not alive together may share room.
+def divide(steps: Sequence[Draft], keep: Sequence[Buffer], workers: int) -> None:
+    """Decide which steps workers share, one runs alone, or each runs for itself.
+
+    What is too small to share but read by all is cheaper computed by each of them, into
+    memory of its own (buffers of space ``"own"``), than by one while the others wait and
+    then fetch it from that one's cache. The same holds for gathering a batch that every
+    worker reads whole.
+
+    Args:
+        steps: The plan.
+        keep: Buffers read after the last step: these stay in common.
+        workers: How many there are.
+    """
+    for step in steps:
+        step.single = int(step.units <= 1 or step.cost < SHARE_NS)
+    if workers == 1:
+        return
+    readers: dict[Buffer, list[tuple[Draft, Access]]] = {}
+    writers: dict[Buffer, list[Draft]] = {}
+    for step in steps:
+        for a in step.reads:
+            readers.setdefault(a.buffer, []).append((step, a))
+        for a in step.writes:
+            writers.setdefault(a.buffer, []).append(step)
+
+    def may(step: Draft) -> bool:
+        if not step.writes or any(
+            a.buffer.space != "arena" or a.buffer in keep for a in step.writes
+        ):
+            return False
+        if step.single:
+            # A variable that one worker updates comes from its cache to each, and has to
+            # be taken back from them.
+            fetched = {
+                (a.low, a.high)
+                for a in step.reads
+                if a.buffer.space == "slot" and a.buffer in writers
+            }
+            made = sum(a.high - a.low for a in step.writes)
+            return 2 * sum(high - low for low, high in fetched) <= made
+        if step.kernel != "gather":
+            return False
+        return workers <= GATHERERS and all(
+            reader.single or read.share is None
+            for a in step.writes
+            for reader, read in readers.get(a.buffer, ())
+        )
+
+    each = {id(step) for step in steps if may(step)}
+    # All that writes a buffer must agree, and somebody beside the first worker read it.
+    while True:
+        dropped = {
+            id(step)
+            for step in steps
+            if id(step) in each
+            and not (
+                all(id(w) in each for a in step.writes for w in writers[a.buffer])
+                and any(
+                    id(reader) in each - {id(step)} or not reader.single
+                    for a in step.writes
+                    for reader, _ in readers.get(a.buffer, ())
+                )
+            )
+        }
+        if not dropped:
+            break
+        each -= dropped
+    for step in steps:
+        if id(step) in each:
+            step.single = 2
+            for a in step.writes:
+                a.buffer.space = "own"
+
+
+def place_buffers(steps: Sequence[Draft], keep: Sequence[Buffer], space: str) -> int:
+    """Give every buffer of a space an offset; those not alive together may share room.
 
     Args:
         steps: The plan.
         keep: Buffers read after the last step.
+        space: ``"arena"`` or ``"own"``.
 
     Returns:
-        Size of the arena.
+        Size of the space.
     """
     first: dict[Buffer, int] = {}
     last: dict[Buffer, int] = {}
     for i, step in enumerate(steps):
         for a in (*step.reads, *step.writes):
-            if a.buffer.space == "arena":
+            if a.buffer.space == space:
                 first.setdefault(a.buffer, i)
                 last[a.buffer] = i
     for buffer in keep:
-        if buffer.space == "arena":
+        if buffer.space == space:
             first.setdefault(buffer, 0)
             last[buffer] = len(steps)
     placed: list[tuple[int, int, Buffer]] = []
@@ -125,41 +206,80 @@ Touch: TypeAlias = tuple[int, int, int, Share, bool]
 
 
 def place_barriers(steps: Sequence[Draft], workers: int) -> None:
-    """Mark steps that run on one worker, and those that must wait for all before.
+    """Mark the steps that must wait for all workers before.
 
     A step waits when it touches bytes that another worker may have touched since the
     last wait, one of the two writing. The plan runs again for the next batch, so its
-    first steps are looked at behind its last ones too.
+    first steps are looked at behind its last ones too. As few waits as possible; each
+    then stands where workers come to it at about the same time.
     """
-    touches: list[list[Touch]] = []
     for step in steps:
-        step.single = step.units <= 1 or step.cost < SHARE_NS
-        touches.append(
-            [
-                (
-                    _space(a.buffer),
-                    *_range(a),
-                    ALONE if step.single else a.share,
-                    write,
-                )
-                for accesses, write in ((step.reads, False), (step.writes, True))
-                for a in accesses
-            ]
+        step.barrier = 2 if step.guard else 0
+    if workers == 1:
+        return
+    touches = [_touches(step) for step in steps]
+    n = len(steps)
+    # For each step: the last one before it, in this round or the one before, that it
+    # must not overtake.
+    after: list[int | None] = []
+    for j in range(n):
+        back = (
+            i for i in range(j - 1, j - n - 1, -1) if _clash(touches[j], touches[i])
         )
-    since: list[Touch] = []
-    for step, own in zip(steps, touches, strict=True):
-        if step.guard:
-            step.barrier = 2
-        elif workers > 1 and _clash(own, since):
-            step.barrier = 1
-        since = own if step.barrier else since + own
-    for step, own in zip(steps, touches, strict=True):
-        if step.barrier:
-            break
-        if workers > 1 and _clash(own, since):
-            step.barrier = 1
-            break
-        since = since + own
+        after.append(next(back, None))
+    marks = [j for j, step in enumerate(steps) if step.guard]
+
+    def met(j: int, without: int | None = None) -> bool:
+        first = after[j]
+        return first is None or any(
+            first < at <= j for m in marks if m != without for at in (m, m - n)
+        )
+
+    for start in (0, -n):  # in the second round what precedes the first mark is known
+        for j in range(n):
+            if after[j] is not None and (after[j] >= start) and not met(j):  # type: ignore[operator]
+                marks.append(j)
+    for mark in sorted(marks):
+        if steps[mark].guard:
+            continue
+        needs = [after[j] for j in range(n) if not met(j, without=mark)]
+        others = [m for m in marks if m != mark]
+        first = max([0, *(i + 1 for i in needs if i is not None and i < mark)])
+        before = max([m for m in others if m < mark], default=0)
+        behind = min([m for m in others if m > mark], default=n)
+        best = min(
+            range(max(first, before), mark + 1),
+            key=lambda at: (
+                _span(steps[before:at], workers) + _span(steps[at:behind], workers)
+            ),
+        )
+        marks[marks.index(mark)] = best
+    for mark in marks:
+        steps[mark].barrier = max(steps[mark].barrier, 1)
+
+
+def _touches(step: Draft) -> list[Touch]:
+    return [
+        (
+            _space(a.buffer),
+            *_range(a),
+            a.share if not step.single else ALONE if step.single == 1 else None,
+            write,
+        )
+        for accesses, write in ((step.reads, False), (step.writes, True))
+        for a in accesses
+        if a.buffer.space != "own"
+    ]
+
+
+def _span(steps: Sequence[Draft], workers: int) -> float:
+    """Nanoseconds until the last worker has run these steps."""
+    first = rest = 0.0
+    for step in steps:
+        own = step.cost if step.single else step.cost / workers
+        first += own
+        rest += 0.0 if step.single == 1 else own
+    return max(first, rest)
 
 
 def _clash(own: Sequence[Touch], others: Sequence[Touch]) -> bool:
@@ -206,6 +326,9 @@ def emit(
             if buffer.space == "arena":
                 builder.arena_at(buffer.offset, buffer.nbytes + TAIL)
                 refs.append(Ref(ARENA, 0, buffer.offset + offset, room))
+            elif buffer.space == "own":
+                builder.own_at(buffer.offset, buffer.nbytes + TAIL)
+                refs.append(Ref(OWN, 0, buffer.offset + offset, room))
             elif buffer.space == "slot":
                 refs.append(Ref(EXTERNAL, buffer.slot, offset, room))
             else:

@@ -25,9 +25,10 @@ from ranvier.engines.native import storage
 from ranvier.engines.native.bundles import SMALL, find, pool
 from ranvier.engines.native.draft import (
     Draft,
+    divide,
     emit,
-    place_arena,
     place_barriers,
+    place_buffers,
 )
 from ranvier.engines.native.gaps import no_kernel, wrong_dtype
 from ranvier.engines.native.lowering import ROWS, Lowering, Source, elementwise
@@ -313,7 +314,9 @@ class NativeExecutable:
         if workers != threads:
             lowered = lower(workers)
         keep = [v.buffer for v in lowered.outputs.values() if v.buffer is not None]
-        place_arena(lowered.steps, keep)
+        divide(lowered.steps, keep, workers)
+        place_buffers(lowered.steps, keep, "arena")
+        place_buffers(lowered.steps, keep, "own")
         place_barriers(lowered.steps, workers)
         plan = emit(lowered.steps, lowered.slots, lowered.constants).build()
         for buffer in lowered.slots:

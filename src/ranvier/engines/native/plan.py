@@ -29,7 +29,7 @@ import numpy as np
 
 from ranvier import _native
 
-ARENA, EXTERNAL, CONSTANT, NONE = 0, 1, 2, 3
+ARENA, EXTERNAL, CONSTANT, NONE, OWN = 0, 1, 2, 3, 4
 ACC = -2  # operand buffer: the tile of the kernel that hosts the program
 PANEL = 64  # columns of a weight panel
 ALIGN = 64
@@ -207,7 +207,7 @@ class Step:
     scalars: Sequence[float] = ()
     units: int = 1
     barrier: int = 0
-    single: bool = False
+    single: int = 0
     program: Elementwise | None = None
     every: int = 0
     loop: int = -1
@@ -246,6 +246,7 @@ class PlanBuilder:
     def __init__(self) -> None:
         self.steps: list[Step] = []
         self._arena = 0
+        self._own = 0
         self._slots: list[tuple[int, bool, bool]] = []
         self._constants = bytearray()
         self._known: dict[tuple[str, bytes], Ref] = {}
@@ -261,6 +262,11 @@ class PlanBuilder:
         """Room at a place that the caller has chosen (liveness placement)."""
         self._arena = max(self._arena, offset + size)
         return Ref(ARENA, 0, offset, size)
+
+    def own_at(self, offset: int, size: int) -> Ref:
+        """The same in the memory that each worker has for itself."""
+        self._own = max(self._own, offset + size)
+        return Ref(OWN, 0, offset, size)
 
     def external(
         self, size: int, *, writable: bool = False, strided: bool = False
@@ -292,7 +298,7 @@ class PlanBuilder:
         *,
         units: int = 1,
         barrier: int = 0,
-        single: bool = False,
+        single: int = 0,
         program: Elementwise | None = None,
         every: int = 0,
     ) -> Step:
@@ -305,7 +311,7 @@ class PlanBuilder:
             scalars: its numbers.
             units: shares that workers may take.
             barrier: 1 waits for all workers first, 2 also stops here after a fault.
-            single: worker 0 runs it alone.
+            single: 1: worker 0 runs it alone; 2: each worker runs all of it.
             program: elementwise program.
             every: run only in every k-th step of a run.
         """
@@ -376,6 +382,7 @@ class PlanBuilder:
             self._arena,
             bytes(self._constants),
             isa,
+            self._own,
         )
         return Plan(native)
 

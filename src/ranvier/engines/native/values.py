@@ -46,10 +46,11 @@ class Buffer:
     """A piece of memory of a plan.
 
     Attributes:
-        space: ``"arena"`` (reused), ``"slot"`` (bound per call) or ``"const"``.
+        space: ``"arena"`` (reused), ``"own"`` (the same for each worker), ``"slot"``
+            (bound per call) or ``"const"``.
         nbytes: Its size.
         slot: Number of the slot.
-        offset: Place in the arena or the constants; in the arena known at the end.
+        offset: Place in its space; in an arena known at the end.
         key: What a slot is bound to: an input's name or a variable.
     """
 
