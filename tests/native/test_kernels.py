@@ -561,6 +561,51 @@ def test_products(shape, panels):
     product_kernel("gemm_nt", a, turned, want, panels=panels)
 
 
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(3, 6, 32), (1, 1, 16), (7, 15, 33), (15, 8, 700)])
+def test_dots(shape, bias):
+    m, n, k = shape
+    rng = RNG(22)
+    a, b = rng.normal(size=(m, k)).astype("f4"), rng.normal(size=(n, k)).astype("f4")
+
+    def call(isa, workers):
+        c, sums = roomy(np.zeros((m, n), "f4")), roomy(np.zeros(n, "f4"))
+        left = [roomy(a), roomy(b), c, sums if bias else None]
+        dims, units = [m, n, k, k, k], m + bias
+        kernel("dots", left, dims, isa=isa, workers=workers, units=units)
+        return [c, sums]
+
+    c, sums = everywhere(call)
+    tolerance = {"rtol": 1e-4, "atol": 1e-4}
+    np.testing.assert_allclose(c, a.astype("f8") @ b.astype("f8").T, **tolerance)
+    want = b.astype("f8").sum(1) if bias else np.zeros(n)
+    np.testing.assert_allclose(sums, want, **tolerance)
+
+
+@pytest.mark.parametrize("kind", ["gemm_nn", "gemm_tn"])
+@pytest.mark.parametrize("shape", [(6, 32, 3), (20, 130, 70)])
+def test_products_with_a_bias_for_each_row(kind, shape):
+    m, n, k = shape
+    rng = RNG(23)
+    a, b = rng.normal(size=(m, k)).astype("f4"), rng.normal(size=(k, n)).astype("f4")
+    bias = rng.normal(size=m).astype("f4")
+    want = np.maximum(a.astype("f8") @ b.astype("f8") + bias[:, None], 0)
+
+    def call(isa, workers):
+        out = roomy(np.zeros((m, n), "f4"))
+        if kind == "gemm_nn":
+            left, dims = a, [m, n, k, k, n, n]
+        else:
+            left, dims = np.ascontiguousarray(a.T), [k, n, m, m, n, n]
+        dims += [32 | 2, m, 1, 0]
+        buffers = [roomy(left), roomy(b), out, roomy(bias)]
+        kernel(kind, buffers, dims, isa=isa, workers=workers, units=-(-n // 64))
+        return [out]
+
+    (got,) = everywhere(call)
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
+
+
 def test_every_kernel_is_tested():
     text = Path(__file__).read_text()
     elsewhere = {"ew_run", "gemm_any"}

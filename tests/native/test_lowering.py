@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from strategies import dense_stack, run
 
 from ranvier.engines import api
@@ -308,3 +310,47 @@ def test_a_wait_stands_where_workers_come_at_about_the_same_time() -> None:
     place_barriers(steps, 2)
     assert sum(s.barrier for s in steps) == 2
     assert steps[2].barrier == 0
+
+
+@given(data=st.data())
+def test_no_step_overtakes_one_it_depends_on(data: st.DataObject) -> None:
+    """Any accesses: behind each step that touches the same bytes, workers meet."""
+    buffers = [Buffer("arena", 64, offset=32 * i) for i in range(3)]
+    shares = [None, ("rows", 8, 1), ("columns", 2)]
+
+    def some_access() -> Access:
+        return Access(
+            data.draw(st.sampled_from(buffers)),
+            0,
+            64,
+            data.draw(st.sampled_from(shares)),
+        )
+
+    steps = []
+    for _ in range(data.draw(st.integers(1, 7))):
+        step = _step([some_access()], [some_access()])
+        step.single = data.draw(st.integers(0, 1))
+        step.guard = data.draw(st.integers(0, 5)) == 0
+        step.cost = data.draw(st.floats(1, 1e5))
+        steps.append(step)
+    place_barriers(steps, 3)
+    twice = steps * 2
+    for j, later in enumerate(twice):
+        for i, earlier in enumerate(twice[:j]):
+            waits = any(step.barrier for step in twice[i + 1 : j + 1])
+            assert waits or not _depend(earlier, later)
+
+
+def _depend(a: Draft, b: Draft) -> bool:
+    for x, x_writes in [(x, False) for x in a.reads] + [(x, True) for x in a.writes]:
+        for y, y_writes in [(y, False) for y in b.reads] + [
+            (y, True) for y in b.writes
+        ]:
+            first, second = x.buffer.offset, y.buffer.offset
+            if not (x_writes or y_writes) or abs(first - second) >= 64:
+                continue
+            one_worker = a.single == b.single == 1
+            same_parts = not a.single and not b.single and x.share == y.share
+            if not one_worker and not (same_parts and x.share and first == second):
+                return True
+    return False

@@ -5,6 +5,7 @@
 //                 4 bytes from row to row of the source       5 rank of a row (0 .. 6)
 //                 6 flags: 1 tell non-finite values (fault 204), 2 tell values outside [dim 8, dim 9) (fault 105)
 //                          4 (with 2) except dim 10            8 rows are numbered from the run's first, not by its order
+//                          16 the destination is [elements, rows] (float32)
 //                 7 number of the source, for fault reports
 //                 11 .. 16 sizes, 17 .. 22 strides in bytes of a row's dims
 //            Row numbers come from the frame. A unit is a row. A row is checked before the step that follows a guard writes
@@ -74,6 +75,12 @@ static __attribute__((noinline)) void check_row(const Step& s, Frame& f, int64_t
   }
 }
 
+static __attribute__((noinline)) void check_rows(const Step& s, Frame& f, const uint8_t* rows, const int64_t* numbers,
+                                                 int64_t first_row, int64_t some) {
+  const int64_t bytes = s.dim[1] * size_of(static_cast<Dtype>(s.dim[3]));
+  for (int64_t k = 0; k < some; ++k) check_row(s, f, numbers ? numbers[k] : first_row + k, rows + k * bytes);
+}
+
 // A row with strides of its own: elements are collected in scratch, then converted together.
 static __attribute__((noinline)) void collect_row(const Step& s, Frame& f, int w, const EwInstr& convert,
                                                   const uint8_t* from, uint8_t* to, int size, int to_size) {
@@ -108,27 +115,45 @@ static __attribute__((noinline)) void collect_row(const Step& s, Frame& f, int w
   flush();
 }
 
-template <int Bytes>
-RV_INLINE void copy_fixed(uint8_t* to, const uint8_t* from, int64_t row_step, const int64_t* order, int64_t first_row,
-                          int64_t rows) {
-  for (int64_t i = 0; i < rows; ++i)
-    __builtin_memcpy(to + i * Bytes, from + (order ? order[i] : first_row + i) * row_step, Bytes);
-}
-// Dense rows, one after the other. The commonest small rows (a label, a few floats) are moves without a call.
+// Dense rows, one after the other.
 RV_INLINE void copy_rows(uint8_t* to, const uint8_t* from, int64_t row_step, const int64_t* order, int64_t first_row,
                          int64_t rows, int64_t bytes) {
-  switch (bytes) {
-    case 1: return copy_fixed<1>(to, from, row_step, order, first_row, rows);
-    case 4: return copy_fixed<4>(to, from, row_step, order, first_row, rows);
-    case 8: return copy_fixed<8>(to, from, row_step, order, first_row, rows);
-    case 12: return copy_fixed<12>(to, from, row_step, order, first_row, rows);
-    case 16: return copy_fixed<16>(to, from, row_step, order, first_row, rows);
-    case 32: return copy_fixed<32>(to, from, row_step, order, first_row, rows);
-    default: break;
-  }
   for (int64_t i = 0; i < rows; ++i)
     std::memcpy(to + i * bytes, from + (order ? order[i] : first_row + i) * row_step, static_cast<size_t>(bytes));
 }
+
+// Rows of a few words, which go as they are: moves without a call, the rows `ahead` numbers on fetched on the way. By
+// rows, or word by word to runs of `ld`.
+template <int Words, bool Columns>
+RV_INLINE void move_words(uint32_t* to, int64_t ld, const uint8_t* from, int64_t row_step, const int64_t* order,
+                          int64_t first_row, int64_t rows, int64_t ahead, int64_t fetched) {
+  for (int64_t i = 0; i < rows; ++i) {
+    if (i < fetched) __builtin_prefetch(from + order[i + ahead] * row_step);
+    const uint8_t* p = from + (order ? order[i] : first_row + i) * row_step;
+#pragma GCC unroll 8
+    for (int e = 0; e < Words; ++e) __builtin_memcpy(to + (Columns ? e * ld + i : i * Words + e), p + 4 * e, 4);
+  }
+}
+using MoveWords = void (*)(uint32_t*, int64_t, const uint8_t*, int64_t, const int64_t*, int64_t, int64_t, int64_t,
+                           int64_t);
+template <int Words, bool Columns>
+static void move_words_of(uint32_t* to, int64_t ld, const uint8_t* from, int64_t row_step, const int64_t* order,
+                          int64_t first_row, int64_t rows, int64_t ahead, int64_t fetched) {
+  move_words<Words, Columns>(to, ld, from, row_step, order, first_row, rows, ahead, fetched);
+}
+constexpr int kFewWords = 8;
+#define RV_MOVES(C)     \
+  {nullptr,             \
+   move_words_of<1, C>, \
+   move_words_of<2, C>, \
+   move_words_of<3, C>, \
+   move_words_of<4, C>, \
+   move_words_of<5, C>, \
+   move_words_of<6, C>, \
+   move_words_of<7, C>, \
+   move_words_of<8, C>}
+constexpr MoveWords kMoveWords[2][kFewWords + 1] = {RV_MOVES(false), RV_MOVES(true)};
+#undef RV_MOVES
 
 // May any of the n elements be one that check_row tells of? Types it does not know: yes.
 template <class T>
@@ -152,6 +177,13 @@ RV_INLINE bool suspicious(const Step& s, const uint8_t* to, int64_t n) {
   return d == Dtype::f64;
 }
 
+constexpr int64_t kGatherScratch = kScratchBytes / 2;  // above what collecting and converting rows takes
+// to[e * ld + i] = x[i, e] of a few elements.
+RV_INLINE void turn_rows(const float* x, float* to, int64_t ld, int64_t rows, int64_t elements) {
+  for (int64_t e = 0; e < elements; ++e)
+    for (int64_t i = 0; i < rows; ++i) to[e * ld + i] = x[i * elements + e];
+}
+
 constexpr int64_t kLongRow = 512;  // bytes
 constexpr int64_t kRowsAhead = 4;
 
@@ -168,7 +200,9 @@ static void gather(const Step& s, Frame& f, int w, int n) {
   for (int64_t d = rank - 1, step = from_size; d >= 0; step *= s.dim[11 + d], --d)
     dense = dense && (s.dim[17 + d] == step || s.dim[11 + d] == 1);
   const uint8_t* base = static_cast<const uint8_t*>(s.buf[0]);
-  uint8_t* out = static_cast<uint8_t*>(s.buf[1]);
+  // Rows for a destination stored by columns are made in scratch, then turned.
+  const bool by_columns = s.dim[6] & 16;
+  uint8_t* const out = static_cast<uint8_t*>(s.buf[1]);
   const int64_t* order = s.dim[6] & 8 ? nullptr : f.rows;
   const int64_t line_bytes = dense ? elements * from_size : 0, to_bytes = elements * to_size;
   // Where the next rows to fetch begin, as numbers in this batch. Long rows were mostly fetched by products of the batch
@@ -182,6 +216,32 @@ static void gather(const Step& s, Frame& f, int w, int n) {
     f.ahead = {base, order + rows, row_step, line_bytes, first, last < f.rows_left - rows ? last : f.rows_left - rows,
                0};
   }
+  if (dense && from_type == to_type && line_bytes <= 4 * kFewWords && line_bytes % 4 == 0 && line_bytes) {
+    const int64_t some = last - first, left = f.rows_left - fetch;
+    uint32_t* to = reinterpret_cast<uint32_t*>(out) + (by_columns ? first : first * (line_bytes / 4));
+    kMoveWords[by_columns][line_bytes / 4](to, rows, base, row_step, order ? order + first : nullptr,
+                                           f.first_row + first, some, ahead,
+                                           !order        ? 0
+                                           : left < some ? left
+                                                         : some);
+    if (!(s.dim[6] & 3)) return;
+    if (!by_columns) {
+      if (suspicious(s, out + first * to_bytes, some * elements)) [[unlikely]]
+        check_rows(s, f, out + first * to_bytes, order ? order + first : nullptr, f.first_row + first, some);
+      return;
+    }
+    bool bad = false;
+    for (int64_t e = 0; e < elements && !bad; ++e)
+      bad = suspicious(s, reinterpret_cast<const uint8_t*>(to + e * rows), some);
+    if (!bad) [[likely]]
+      return;
+    for (int64_t i = 0; i < some; ++i) {
+      uint32_t row[kFewWords];
+      for (int64_t e = 0; e < elements; ++e) row[e] = to[e * rows + i];
+      check_row(s, f, order ? order[first + i] : f.first_row + first + i, reinterpret_cast<const uint8_t*>(row));
+    }
+    return;
+  }
   EwInstr c{};
   c.dst = 1;
   if (from_type != to_type) c.fn = elementwise_fn(ew_cast, from_type, to_type);
@@ -193,7 +253,7 @@ static void gather(const Step& s, Frame& f, int w, int n) {
   for (int64_t i = first; i < last; i += at_once) {
     const int64_t some = last - i < at_once ? last - i : at_once;
     const int64_t* numbers = order ? order + i : nullptr;
-    uint8_t* to = out + i * to_bytes;
+    uint8_t* to = by_columns ? f.scratch[w] + kGatherScratch : out + i * to_bytes;
     if (dense && order) {
       for (; fetch < end && fetch < i + some + ahead; ++fetch) {
         const uint8_t* next = base + order[fetch] * row_step;
@@ -217,7 +277,9 @@ static void gather(const Step& s, Frame& f, int w, int n) {
       }
     }
     if ((s.dim[6] & 3) && suspicious(s, to, some * elements)) [[unlikely]]
-      for (int64_t k = 0; k < some; ++k) check_row(s, f, numbers ? numbers[k] : f.first_row + i + k, to + k * to_bytes);
+      check_rows(s, f, to, numbers, f.first_row + i, some);
+    if (by_columns)
+      turn_rows(reinterpret_cast<const float*>(to), reinterpret_cast<float*>(out) + i, rows, some, elements);
   }
 }
 

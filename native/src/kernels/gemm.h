@@ -10,7 +10,8 @@
 //   dim[4]    leading dimension of B; 0: column panels (nn and nt only)
 //   dim[5]    leading dimension of C; 0: column panels (tn only)
 //   dim[6]    epilogue flags: 1 add bias[column] (nn), 2 then relu, 4 keep where side > 0 else zero, 8 add side;
-//             16 (with 1): the side operand of 4 or 8 is in buf[4], as buf[3] is the bias
+//             16 (with 1 or 32): the side operand of 4 or 8 is in buf[4], as buf[3] is the bias
+//             32 add bias[row] (nn and tn: a product of transposes, its columns the batch)
 //   dim[7]    rows per unit, >= 1. A "row" is a row of C.
 //   dim[8]    units per panel = ceil(rows of C / dim[7])
 //   dim[9]    leading dimension of side (ignored without 4 or 8); side may be C itself: C += product
@@ -50,13 +51,13 @@ RV_INLINE void small_product(const Step& s, const float* b, int64_t ldb, float* 
   x.ldb = ldb;
   x.ldc = ldc;
   x.ldi = 0;
-  x.epilogue = flags & 15;
+  x.epilogue = flags & kEpilogue;
   x.blocks = 1;
   x.jump = 0;
   x.lds = 0;
   x.padded = room;
   const float* side = c;
-  const float* bias = flags & kBias ? static_cast<const float*>(s.buf[3]) : c;
+  const float* bias = flags & (kBias | kRowBias) ? static_cast<const float*>(s.buf[3]) : c;
   if (flags & (kMask | kAdd)) {
     side = static_cast<const float*>(s.buf[flags & 16 ? 4 : 3]);
     x.lds = s.dim[9];

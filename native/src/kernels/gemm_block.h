@@ -76,7 +76,7 @@ RV_INLINE Product product(const Step& s, Frame& f, int worker) {
   p.a = static_cast<const float*>(s.buf[0]);
   p.b = static_cast<const float*>(s.buf[1]);
   p.c = static_cast<float*>(s.buf[2]);
-  p.epilogue = s.dim[6] & 15;
+  p.epilogue = s.dim[6] & kEpilogue;
   p.lda = s.dim[3];
   p.ldb = s.dim[4];
   p.ldc = s.dim[5];
@@ -85,7 +85,7 @@ RV_INLINE Product product(const Step& s, Frame& f, int worker) {
   p.sums = reinterpret_cast<float*>(scratch + kPackBytes);
   // Absent operands point at scratch, so that offsets may be added unconditionally.
   const bool side = p.epilogue & (kMask | kAdd);
-  p.bias = p.epilogue & kBias ? static_cast<const float*>(s.buf[3]) : p.pack;
+  p.bias = p.epilogue & (kBias | kRowBias) ? static_cast<const float*>(s.buf[3]) : p.pack;
   p.side = side ? static_cast<const float*>(s.buf[s.dim[6] & 16 ? 4 : 3]) : p.pack;
   p.lds = side ? s.dim[9] : 0;
   if (!p.c) p.c = p.sums;
@@ -120,7 +120,8 @@ RV_INLINE void tiles(const float* a, const float* b, float* c, const float* init
     const int64_t width = least(cols - j, kChunk);
     const int64_t vectors = (width + W - 1) / W;
     x.tail = width - (vectors - 1) * W;
-    x.bias = bias + j;
+    const bool by_row = x.epilogue & kRowBias;
+    x.bias = by_row ? bias : bias + j;
     const TileFn* fn = Tiles<Transposed>::table[vectors];
     const int64_t most = kRows[vectors];
     if (rows <= most) {
@@ -133,6 +134,7 @@ RV_INLINE void tiles(const float* a, const float* b, float* c, const float* init
       const int64_t left = rows - i;
       const int64_t mr = left >= 2 * most || left == most ? most : left > most ? (left + 1) / 2 : left;
       x.free = loose - i;
+      if (by_row) x.bias = bias + i;
       fn[mr](a + i * step_a, b + j, c + i * x.ldc + j, init ? init + i * x.ldi + j : nullptr, side + i * x.lds + j, k,
              x);
       if (x.ahead) look_ahead(*x.ahead, k >> kAheadShift);
@@ -317,8 +319,8 @@ RV_INLINE void panel_product(const Product& p, int64_t panel, int64_t r0, int64_
           x.lda = copy_block<Transposed>(p, r, rows, k, k2);
           a = p.copy;
         }
-        tiles<Transposed>(a, b + (k - packed_from) * x.ldb, dst, k ? p.sums : nullptr, side, p.bias + c0, rows, cols,
-                          k2 - k, x);
+        tiles<Transposed>(a, b + (k - packed_from) * x.ldb, dst, k ? p.sums : nullptr, side,
+                          p.bias + (p.epilogue & kRowBias ? r : c0), rows, cols, k2 - k, x);
         k = k2;
       } while (k < k1);
     }

@@ -29,14 +29,15 @@ struct TileContext {
   int64_t lds;        // of side
   int64_t tail;       // lanes of the last vector that are stored, 1..W
   int64_t epilogue;   // flags below, applied to finished sums
-  const float* bias;  // at the tile's first column
+  const float* bias;  // at the tile's first column; with kRowBias at its first row
   int64_t blocks;     // the contraction is this many runs of k; A's next run is `jump` floats further on
   int64_t jump;
   int64_t free;         // the tile's first rows whose last vector may be stored whole (see tiles)
   bool padded = false;  // C's rows are padded to whole vectors with room for anything
   Ahead* ahead = nullptr;
 };
-enum : int64_t { kBias = 1, kRelu = 2, kMask = 4, kAdd = 8 };
+enum : int64_t { kBias = 1, kRelu = 2, kMask = 4, kAdd = 8, kRowBias = 32 };
+constexpr int64_t kEpilogue = kBias | kRelu | kMask | kAdd | kRowBias;
 
 using TileFn = void (*)(const float* a, const float* b, float* c, const float* init, const float* side, int64_t k,
                         const TileContext& x);
@@ -87,6 +88,14 @@ RV_NOINLINE void tile(const float* a, const float* b, float* c, const float* ini
         const vf v = j == NV - 1 ? load_part(x.bias + j * W, tail) : load(x.bias + j * W);
 #pragma GCC unroll 16
         for (int i = 0; i < MR; ++i) acc[i][j] = acc[i][j] + v;
+      }
+    }
+    if (x.epilogue & kRowBias) {
+#pragma GCC unroll 16
+      for (int i = 0; i < MR; ++i) {
+        const vf v = splat(x.bias[i]);
+#pragma GCC unroll 4
+        for (int j = 0; j < NV; ++j) acc[i][j] = acc[i][j] + v;
       }
     }
     if (x.epilogue & kRelu) {

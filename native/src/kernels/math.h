@@ -15,10 +15,15 @@ RV_INLINE vf copy_sign(vf size, vf sign) {
   return as_float((as_int(size) & ~top) | (as_int(sign) & top));
 }
 RV_INLINE bool any_lane(vi mask) {
-  int32_t some = 0;
-#pragma GCC unroll 16
-  for (int i = 0; i < W; ++i) some |= mask[i];
-  return some != 0;
+#if RV_WIDTH == 16
+  return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0;
+#elif RV_WIDTH == 8
+  return !_mm256_testz_si256((__m256i)mask, (__m256i)mask);
+#elif defined(__aarch64__)
+  return vmaxvq_u32(vreinterpretq_u32_s32((int32x4_t)mask)) != 0;
+#else
+  return _mm_movemask_epi8((__m128i)(mask != 0)) != 0;
+#endif
 }
 // NumPy's maximum and minimum: NaN in either operand is the result.
 RV_INLINE vf vmax(vf a, vf b) {

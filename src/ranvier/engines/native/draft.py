@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -219,43 +219,48 @@ def place_barriers(steps: Sequence[Draft], workers: int) -> None:
         return
     touches = [_touches(step) for step in steps]
     n = len(steps)
-    # For each step: the last one before it, in this round or the one before, that it
-    # must not overtake.
-    after: list[int | None] = []
+    # For each step, the last one before it, in this round or the one before, that it
+    # must not overtake: somewhere behind that one, all workers meet.
+    needs: list[tuple[int, int]] = []
     for j in range(n):
-        back = (
-            i for i in range(j - 1, j - n - 1, -1) if _clash(touches[j], touches[i])
-        )
-        after.append(next(back, None))
-    marks = [j for j, step in enumerate(steps) if step.guard]
-
-    def met(j: int, without: int | None = None) -> bool:
-        first = after[j]
-        return first is None or any(
-            first < at <= j for m in marks if m != without for at in (m, m - n)
-        )
-
-    for start in (0, -n):  # in the second round what precedes the first mark is known
-        for j in range(n):
-            if after[j] is not None and (after[j] >= start) and not met(j):  # type: ignore[operator]
-                marks.append(j)
+        for i in range(j - 1, j - n - 1, -1):
+            if _clash(touches[j], touches[i]):
+                needs.append((i, j))
+                break
+    marks = {j for j, step in enumerate(steps) if step.guard}
+    for own_round in (True, False):  # then the waits of the round before are known
+        for i, j in needs:
+            if (i >= 0) == own_round and not _met(i, j, marks, n):
+                marks.add(j)
     for mark in sorted(marks):
         if steps[mark].guard:
             continue
-        needs = [after[j] for j in range(n) if not met(j, without=mark)]
-        others = [m for m in marks if m != mark]
-        first = max([0, *(i + 1 for i in needs if i is not None and i < mark)])
-        before = max([m for m in others if m < mark], default=0)
-        behind = min([m for m in others if m > mark], default=n)
+        others = marks - {mark}
+        mine = [(i, j) for i, j in needs if not _met(i, j, others, n)]
+        before = max((m for m in others if m < mark), default=0)
+        behind = min((m for m in others if m > mark), default=n)
+        allowed = [
+            at
+            for at in range(before, mark + 1)
+            if all(_met(i, j, {at}, n) for i, j in mine)
+        ]
         best = min(
-            range(max(first, before), mark + 1),
+            allowed,
             key=lambda at: (
                 _span(steps[before:at], workers) + _span(steps[at:behind], workers)
             ),
         )
-        marks[marks.index(mark)] = best
+        marks = others | {best}
     for mark in marks:
         steps[mark].barrier = max(steps[mark].barrier, 1)
+
+
+def _met(i: int, j: int, marks: Set[int], n: int) -> bool:
+    """Whether there is a wait behind step ``i`` and not behind step ``j``.
+
+    A negative ``i`` counts from the end of the round before.
+    """
+    return any(i < at <= j for mark in marks for at in (mark, mark - n))
 
 
 def _touches(step: Draft) -> list[Touch]:

@@ -17,6 +17,7 @@ import numpy as np
 from ranvier.engines.native import programs
 from ranvier.engines.native.draft import Draft, access
 from ranvier.engines.native.gaps import no_kernel
+from ranvier.engines.native.layout import feature_major
 from ranvier.engines.native.programs import ELEMENTWISE, Group, place
 from ranvier.engines.native.values import (
     PANEL,
@@ -168,6 +169,7 @@ class Lowering:
         self.gathers: dict[Buffer, Draft] = {}
         self.pools: dict[int, Buffer] = {}  # by identity of the memory
         self.places: dict[Node, View] = {}  # where a result is wanted
+        self.by_columns = feature_major(self)
         for name, node in graph.inputs.items():
             self.slots.append(Buffer("slot", 0, len(self.slots), key=name))
             if node in self.consumers or node in self.external:
@@ -189,13 +191,15 @@ class Lowering:
                 self.value(node)
         late = self._save_old_values()
         gradients = [self._place_gradients(bundle) for bundle in self.bundles]
+        scalars = [n for n in self.targets if self._one_number(n)]
+        if self.bundles:
+            self._numbers(scalars)
         if self.called:
             outputs = self._result_slots()
         else:
             outputs = {name: self._output(n) for name, n in self.graph.outputs.items()}
         for bundle, rooms in zip(self.bundles, gradients, strict=True):
             self._bundle(bundle, rooms)
-        scalars = [n for n in self.targets if shape_of(n) == () and elementwise(n)]
         for node in self.targets:
             if node not in scalars:
                 self.value(node)
@@ -208,6 +212,19 @@ class Lowering:
                     self.written.add(variable)
         self._place_guards()
         return Lowered(self.steps, self.slots, self.constants, outputs)
+
+    def _one_number(self, node: Node) -> bool:
+        return shape_of(node) == () and elementwise(node)
+
+    def _numbers(self, scalars: Sequence[Node]) -> None:
+        """Counters, sums, logs and learning rates in one program: for a tiny network
+        each further step costs as much as a layer."""
+        roots = dict.fromkeys(scalars)
+        roots.update(dict.fromkeys(self.graph.outputs.values()))
+        for bundle in self.bundles:
+            for member in bundle.members:
+                roots.update(dict.fromkeys(member.scalars.values()))
+        self.group([n for n in roots if n not in self.memo and self._one_number(n)])
 
     def _place_guards(self) -> None:
         """Bad data stop the plan before the first step that writes state."""
@@ -288,7 +305,7 @@ class Lowering:
     def _input(self, name: str, node: Node) -> None:
         from ranvier.engines.native.rows import gather_input
 
-        view = self.new(self.shape(node), node.dtype)
+        view = self.laid(node)
         self.memo[node] = view
         gather_input(self, name, self.slots[-1], view)
 
@@ -325,7 +342,14 @@ class Lowering:
 
     def room(self, node: Node) -> View:
         """Where the result of a node goes: where it is wanted, else fresh room."""
-        return self.places.get(node) or self.new(self.shape(node), node.dtype)
+        return self.places.get(node) or self.laid(node)
+
+    def laid(self, node: Node) -> View:
+        """Fresh room in the arena, in the layout that was chosen for a node."""
+        view = self.new(self.shape(node), node.dtype)
+        if node in self.by_columns:
+            view = replace(view, strides=(1, view.shape[0]))
+        return view
 
     def const(self, array: Array) -> View:
         """A constant; a single element becomes a number."""
@@ -676,8 +700,9 @@ class Lowering:
     def _fits(self, nodes: Sequence[Node], leaves: Sequence[Node]) -> bool:
         stores = sum(self._stored(n, set(nodes)) for n in nodes)
         registers = len(leaves) + len(nodes) + stores
+        numbers = sum(self._is_number(leaf) for leaf in leaves)
         return (
-            len(leaves) + stores <= MAX_BUFFERS - 3
+            len(leaves) - numbers + stores <= MAX_BUFFERS - 3
             and registers <= MAX_REGISTERS
             and len(leaves) + stores <= MAX_OPERANDS
         )
@@ -738,6 +763,8 @@ class Lowering:
 
     def emit_program(self, group: Group) -> None:
         """A group as a step of its own."""
+        if group.stores and all(v.columns for v in group.stores.values()):
+            group = group.turned()
         places = {at: i for i, at in enumerate(places_of(group))}
         size = math.prod(group.shape)
         panel = any(v.panel for v in group.views())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ranvier.engines.api import Unsupported
 from ranvier.engines.native import programs
 from ranvier.engines.native.draft import Draft, access
-from ranvier.engines.native.programs import Group, place
+from ranvier.engines.native.programs import Group, place, turned
 from ranvier.engines.native.values import PANEL, View, collapse
 from ranvier.graph.ir import Node
 from ranvier.graph.ops.contract import free_axes
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ranvier.engines.native.lowering import Lowering
 
 #: Flags of the epilogue (native/src/kernels/gemm.h).
-BIAS, RELU, MASK, ADD, SIDE_APART = 1, 2, 4, 8, 16
+BIAS, RELU, MASK, ADD, SIDE_APART, ROW_BIAS = 1, 2, 4, 8, 16, 32
 #: Columns below which a program runs better on its own than on tiles.
 NARROW = 4
 #: Nanoseconds for a multiply-add, and for a call.
@@ -37,6 +37,7 @@ class Product:
         m: Rows of the result.
         n: Columns of the result.
         k: Length of the sums.
+        turned: It is the transpose of what the graph says.
     """
 
     kernel: str
@@ -45,6 +46,7 @@ class Product:
     m: int
     n: int
     k: int
+    turned: bool = False
 
 
 def _two_axes(view: View, first: Sequence[int], second: Sequence[int]) -> View | None:
@@ -59,11 +61,11 @@ def _two_axes(view: View, first: Sequence[int], second: Sequence[int]) -> View |
     return moved.reshaped((m, n))
 
 
-def _analyse(low: Lowering, node: Node) -> Product | None:
+def _analyse(low: Lowering, node: Node, by_columns: bool = False) -> Product | None:
     """The product as one of the fast kernels, or ``None``.
 
-    Looks at shapes and known strides only; an operand that has no place yet will be
-    dense.
+    Looks at shapes and known strides only; an operand that has no place yet will lie as
+    the layout says. A result by columns is best had as ``C^T = B^T A^T``.
     """
     (ca, cb), (ba, _) = node.attrs["contract"], node.attrs["batch"]
     left, right = node.inputs
@@ -88,7 +90,25 @@ def _analyse(low: Lowering, node: Node) -> Product | None:
     a2, b2 = _two_axes(a, fa, ca), _two_axes(b, cb, fb)
     if a2 is None or b2 is None:
         return None
-    (am, ak), (bk, bn) = a2.strides, b2.strides
+    # Where an axis of size 1 leaves a choice, the graph's orientation decides: a batch
+    # of one row is still a weight gradient.
+    if len(a.shape) > 1 and 0 in ca and 0 in cb:
+        wanted = "gemm_tn"
+    else:
+        wanted = "gemm_nn" if 0 in cb else "gemm_nt"
+    if by_columns:
+        found = _choose(turned(b2), turned(a2), n, m, k)
+        if found is not None:
+            found.turned = True
+            return found
+    return _choose(a2, b2, m, n, k, wanted)
+
+
+def _choose(
+    a: View, b: View, m: int, n: int, k: int, wanted: str = "gemm_nn"
+) -> Product | None:
+    """The kernel that reads ``a [m, k]`` and ``b [k, n]`` as they lie."""
+    (am, ak), (bk, bn) = a.strides, b.strides
     rows = _unit(ak, k) and am >= 0 and _lead(am, m, k)
     fits = {
         "gemm_nn": rows and _unit(bn, n) and _lead(bk, k, n),
@@ -98,16 +118,60 @@ def _analyse(low: Lowering, node: Node) -> Product | None:
         and _lead(ak, k, m)
         and _lead(bk, k, n),
     }
-    # Where an axis of size 1 leaves a choice, the graph's orientation decides: a batch
-    # of one row is still a weight gradient.
-    if len(a.shape) > 1 and 0 in ca and 0 in cb:
-        wanted = "gemm_tn"
-    else:
-        wanted = "gemm_nn" if 0 in cb else "gemm_nt"
     for kernel in (wanted, *fits):
         if fits[kernel]:
-            return Product(kernel, a2, b2, m, n, k)
+            return Product(kernel, a, b, m, n, k)
     return None
+
+
+def _is_dots(low: Lowering, node: Node) -> bool:
+    """A weight gradient of operands that both lie column-major."""
+    (ca, cb), (ba, _) = node.attrs["contract"], node.attrs["batch"]
+    return (
+        node.op.name == "dot_general"
+        and not ba
+        and (tuple(ca), tuple(cb)) == ((0,), (0,))
+        and all(child in low.by_columns for child in node.inputs)
+    )
+
+
+def weight_gradient(low: Lowering, dy: Node) -> Node | None:
+    """The product that computes the sums of a gradient's columns as well, if any."""
+    if dy not in low.by_columns:
+        return None
+    found = (c for c in low.consumers[dy] if c.op.name == "dot_general")
+    return next((c for c in found if c.inputs[1] is dy and _is_dots(low, c)), None)
+
+
+def _emit_dots(low: Lowering, node: Node) -> View:
+    """Products of columns with columns, and in the same step the bias's gradient."""
+    x, dy = node.inputs
+    a, b = turned(low.memo[x]), turned(low.memo[dy])
+    to = low.room(node)
+    sums = [
+        c
+        for c in low.consumers[dy]
+        if c.op.name == "sum" and c.attrs["axes"] == (0,) and c not in low.memo
+    ]
+    total = None
+    if sums and weight_gradient(low, dy) is node:
+        total = low.room(sums[0])
+        for c in sums:
+            low.memo[c] = total
+    m, n, k = a.shape[0], b.shape[0], a.shape[1]
+    low.steps.append(
+        Draft(
+            "dots",
+            [place(a), place(b), place(to), None if total is None else place(total)],
+            [m, n, k, k, k],
+            units=m + (total is not None),
+            reads=[access(a), access(b)],
+            writes=[access(to), *([] if total is None else [access(total)])],
+            cost=CALL_NS + m * n * k * FMA_NS,
+            label=node.origins[0].layer if node.origins else "",
+        )
+    )
+    return to
 
 
 def _unit(stride: int, count: int) -> bool:
@@ -130,7 +194,7 @@ def _future(low: Lowering, node: Node) -> View:
         moved = window(low, node, source)
         if moved is not None:
             return moved
-    return low.new(low.shape(node), node.dtype)
+    return low.laid(node)
 
 
 def window(low: Lowering, node: Node, source: View) -> View | None:
@@ -154,7 +218,9 @@ def can_host(low: Lowering, node: Node) -> bool:
 
     Tiles of a few columns are not worth it: a program over all rows is quicker.
     """
-    found = _analyse(low, node)
+    if _is_dots(low, node):
+        return False
+    found = _analyse(low, node, node in low.by_columns)
     return found is not None and (found.n >= NARROW or found.m == 1)
 
 
@@ -172,8 +238,10 @@ def _lead_of(view: View, rows: int, width: int, flip: bool = False) -> int:
 def emit_product(low: Lowering, node: Node, group: Group) -> None:
     """A product whose result only lives in the tiles that ``group`` reads."""
     operands(low, node)
-    found = _analyse(low, node)
+    found = _analyse(low, node, all(v.columns for v in group.stores.values()))
     assert found is not None
+    if found.turned:
+        group = group.turned()
     simple = match_epilogue(group, found)
     if simple is not None:
         flags, bias, side, to = simple
@@ -183,7 +251,8 @@ def emit_product(low: Lowering, node: Node, group: Group) -> None:
         _emit(low, node, found, None, group=group)
     except ValueError:
         # Leading axes of an operand do not join: the program runs on its own.
-        to = low.new(low.shape(node), node.dtype)
+        to = low.laid(node) if found.turned else low.new(low.shape(node), node.dtype)
+        to = turned(to) if found.turned else to
         _emit(low, node, found, to)
         group.leaves[node] = to
         group.accumulator = None
@@ -193,11 +262,19 @@ def emit_product(low: Lowering, node: Node, group: Group) -> None:
 def lower_product(low: Lowering, node: Node) -> View:
     """A product that is stored as it is."""
     operands(low, node)
+    if _is_dots(low, node):
+        return _emit_dots(low, node)
     to = low.room(node)
     if to.size == 0:
         return to
-    found = _analyse(low, node)
-    if found is not None:
+    found = _analyse(low, node, to.columns)
+    if found is not None and found.turned:
+        _emit(low, node, found, turned(to))
+    elif found is not None and to.columns and not to.dense:
+        by_rows = low.new(to.shape, to.dtype)
+        _emit(low, node, found, by_rows)
+        low.copy(by_rows, to)
+    elif found is not None:
         _emit(low, node, found, to)
     else:
         _emit_any(low, node, to)
@@ -233,17 +310,24 @@ def match_epilogue(
             if view is None or view.buffer is None or view.panel:
                 return None
             flat = view.reshaped((found.m, found.n))
-            if flat is None or (flat.strides[1] != 1 and found.n != 1):
+            if flat is None:
                 return None
-            if flags == 0 and (flat.strides[0] == 0 or found.m == 1):
+            (down, along) = flat.strides
+            if flags == 0 and along == 0 and found.n > 1:
+                if found.kernel == "gemm_nt" or (down != 1 and found.m > 1):
+                    return None
+                flags, bias = ROW_BIAS, flat
+            elif along != 1 and found.n != 1:
+                return None
+            elif flags == 0 and (down == 0 or found.m == 1):
                 if found.kernel != "gemm_nn":
                     return None
                 flags, bias = BIAS, flat
-            elif flags == 0 and flat.strides[0] >= found.n:
+            elif flags == 0 and down >= found.n:
                 flags, side = ADD, flat
             else:
                 return None
-        elif name == "relu" and ins[0] is current and flags == BIAS:
+        elif name == "relu" and ins[0] is current and flags in (BIAS, ROW_BIAS):
             flags |= RELU
         elif name == "gt" and node is not last:
             # the mask of relu's gradient: where(y > 0, g, 0)

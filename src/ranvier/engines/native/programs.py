@@ -96,10 +96,31 @@ class Group:
     leaves: dict[Node, View]
     accumulator: Node | None = None
 
+    def turned(self) -> Group:
+        """The same computation on transposed matrices."""
+
+        def turn(views: dict[Node, View]) -> dict[Node, View]:
+            return {n: turned(view) for n, view in views.items()}
+
+        return Group(
+            self.shape[::-1],
+            self.nodes,
+            turn(self.stores),
+            turn(self.leaves),
+            self.accumulator,
+        )
+
     def views(self) -> list[View]:
         """Everything read or written that lies in memory."""
         views = [*self.leaves.values(), *self.stores.values()]
         return [v for v in views if v.buffer is not None]
+
+
+def turned(view: View) -> View:
+    """A matrix as its transpose."""
+    found = view.transposed((1, 0))
+    assert found is not None
+    return found
 
 
 #: Where a view begins: a buffer and an offset in bytes.

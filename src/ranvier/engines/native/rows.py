@@ -12,8 +12,13 @@ import numpy as np
 
 from ranvier.engines.native.draft import Access, Draft, access
 from ranvier.engines.native.lowering import Lowering, row
-from ranvier.engines.native.products import host_program, lower_product, window
-from ranvier.engines.native.programs import Group, place
+from ranvier.engines.native.products import (
+    host_program,
+    lower_product,
+    weight_gradient,
+    window,
+)
+from ranvier.engines.native.programs import Group, place, turned
 from ranvier.engines.native.values import (
     PANEL,
     Buffer,
@@ -36,7 +41,7 @@ def gather_input(low: Lowering, name: str, slot: Buffer, to: View) -> None:
     dims[2], dims[3] = dtype_number(source.dtype), dtype_number(to.dtype)
     dims[4] = source.row_bytes
     dims[5] = len(shape)
-    dims[6] = 1 if name in low.checked else 0
+    dims[6] = (1 if name in low.checked else 0) | (16 if to.columns else 0)
     dims[7] = slot.slot
     dims[11 : 11 + len(shape)] = shape
     dims[17 : 17 + len(shape)] = strides
@@ -46,9 +51,9 @@ def gather_input(low: Lowering, name: str, slot: Buffer, to: View) -> None:
         dims,
         units=max(rows, 1),
         reads=[Access(slot, 0, 1)],
-        writes=[access(to, ("rows", rows, 1))],
+        writes=[access(to, None if to.columns else ("rows", rows, 1))],
         cost=20.0 + rows * (8 + elements * 0.12),
-        checks=bool(dims[6]),
+        checks=bool(dims[6] & 1),
         label=name,
     )
     if to.size:
@@ -164,6 +169,8 @@ def _arranged(
     low: Lowering, x: View, axes: tuple[int, ...]
 ) -> tuple[View, tuple[int, int, int]]:
     """A dense view with the reduced axes side by side."""
+    if x.columns:
+        x, axes = turned(x), tuple(1 - axis for axis in axes)
     form = canonical(x.shape, axes)
     if form is None:
         kept = [i for i in range(len(x.shape)) if i not in axes]
@@ -178,12 +185,20 @@ def _arranged(
 @row(*_REDUCE)
 def _reduce(low: Lowering, node: Node) -> View:
     child, axes = node.inputs[0], node.attrs["axes"]
-    form = canonical(low.shape(child), axes)
+    product = weight_gradient(low, child) if node.op.name == "sum" else None
+    if product is not None and axes == (0,) and product not in low.memo:
+        low.value(product)
+        if node in low.memo:
+            return low.memo[node]  # type: ignore[no-any-return]
+    shape = low.shape(child)
+    if child in low.by_columns:
+        shape, axes = shape[::-1], tuple(1 - axis for axis in axes)
+    form = canonical(shape, axes)
     if form is not None and form[1] > 1 and child.dtype == "float32":
         fused = _reduce_group(low, node, form)
         if fused is not None:
             return fused
-    x, (outer, n, inner) = _arranged(low, low.value(child), axes)
+    x, (outer, n, inner) = _arranged(low, low.value(child), node.attrs["axes"])
     if n == 1:
         alone = x.reshaped(low.shape(node))
         assert alone is not None
@@ -191,7 +206,7 @@ def _reduce(low: Lowering, node: Node) -> View:
     to = low.room(node)
     if to.size == 0:
         return to
-    if columns(low, node) and n > 0:
+    if outer == 1 and n > 1 and inner > 1 and columns(low, node):
         _column_sums(low, node, x, to, n, inner)
         return to
     draft = _reduce_step(node, (outer, n, inner), x.dtype, to)
@@ -229,6 +244,9 @@ def _reduce_group(low: Lowering, node: Node, form: tuple[int, int, int]) -> View
     group = low.prologue(child)
     if group is None:
         return None
+    by_columns = child in low.by_columns and child is node.inputs[0]
+    if by_columns:
+        group = group.turned()
     outer, n, inner = form
     dims = (outer, n) if inner == 1 else (outer * n, inner)
     to = low.room(node)
@@ -239,7 +257,8 @@ def _reduce_group(low: Lowering, node: Node, form: tuple[int, int, int]) -> View
         host_program(draft, group, None, dims, child)
     except ValueError:
         # An operand's axes do not join so: compute it in a step of its own.
-        group.stores[child] = low.memo[child] = low.new(low.shape(child), child.dtype)
+        view = low.memo[child] = low.laid(child)
+        group.stores[child] = turned(view) if by_columns else view
         low.emit_program(group)
         return None
     if to.size:
@@ -251,6 +270,8 @@ def columns(low: Lowering, node: Node) -> bool:
     """Whether a sum runs down the columns of a matrix, as a bias's gradient does."""
     if node.op.name != "sum" or node.dtype != "float32":
         return False
+    if node.inputs[0] in low.by_columns:
+        return False  # its columns are runs: plain reductions
     form = canonical(low.shape(node.inputs[0]), node.attrs["axes"])
     return form is not None and form[0] == 1 and form[1] > 1 and form[2] > 1
 
@@ -286,7 +307,10 @@ def _column_sums(
 
 def host_column_sums(low: Lowering, node: Node, group: Group) -> None:
     """Sums of columns on which a group runs at once (the update of a bias)."""
-    x, (_, n, inner) = _arranged(low, low.value(node.inputs[0]), node.attrs["axes"])
+    x = low.value(node.inputs[0])
+    if x.columns:
+        x = low.dense(x)
+    x, (_, n, inner) = _arranged(low, x, node.attrs["axes"])
     _column_sums(low, node, x, None, n, inner, group)
 
 

@@ -111,6 +111,18 @@ class View:
             )
         )
 
+    @property
+    def columns(self) -> bool:
+        """Whether it is a matrix stored column by column without gaps."""
+        return (
+            self.buffer is not None
+            and not self.panel
+            and len(self.shape) == 2
+            and self.shape[0] > 1
+            and self.strides[0] == 1
+            and self.strides[1] == self.shape[0]
+        )
+
     def extent(self) -> tuple[int, int]:
         """First byte and number of bytes it may touch."""
         size = itemsize(self.dtype)
