@@ -241,3 +241,20 @@ def test_plans_are_kept_and_bounded() -> None:
     for rows in range(1, 60):
         executable.call({"x": np.zeros((rows, 20), "float32")})
     assert len(executable._plans) == native.PLANS
+
+
+def test_what_other_steps_read_is_not_computed_in_arrays_of_the_callers() -> None:
+    """Kernels read behind the end of an operand: it needs the arena's padding."""
+    w = Variable(np.ones((20, 20), "float32"), name="w")
+
+    def step(i: Mapping[str, Any]) -> dict[str, Any]:
+        y = f.tanh(f.matmul(i["x"], w))
+        return {"y": y, "z": f.matmul(y, w)}
+
+    for draft in steps_of(step, X):
+        assert not any(
+            isinstance(a.buffer.key, tuple) and a.buffer.key[0] == "output"
+            for a in draft.reads
+        )
+    (last,) = [s for s in steps_of(step, X) if s.kernel == "gemm_nn"][1:]
+    assert last.writes[0].buffer.key == ("output", "z"), "nobody reads z: no copy"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -17,7 +17,7 @@ from ranvier.engines.native.plan import (
     Ref,
 )
 from ranvier.engines.native.programs import Place
-from ranvier.engines.native.values import Buffer, View
+from ranvier.engines.native.values import Buffer, Moving, View
 
 #: Which worker touches which part. Equal keys: the same worker touches the same part.
 #: ``None``: any worker may touch any part.
@@ -55,7 +55,10 @@ class Draft:
         cost: Nanoseconds on one worker, roughly.
         guard: Stop before this step when bad data was met.
         label: Where it comes from, for the text form.
-        body: For a loop: its steps.
+        body: For a loop: how many of the steps behind it are in it, also in inner ones.
+        rounds: For a loop: how often they run; -1 as long as its flag says. A flag is
+            the first of ``refs``, and one of ``reads``.
+        until: For a loop with a flag: it runs while that is false.
     """
 
     kernel: str
@@ -72,13 +75,43 @@ class Draft:
     label: str = ""
     single: bool = False
     barrier: int = 0
+    body: int = 0
+    rounds: int = 1
+    until: bool = False
+
+    @property
+    def loop(self) -> bool:
+        """Whether it is the head of a loop or branch."""
+        return self.kernel == "loop"
 
 
 def access(view: View, share: Share = None) -> Access:
     """All that a view may touch."""
     assert view.buffer is not None
     low, size = view.extent()
-    return Access(view.buffer, low, low + size, share)
+    buffer, high = view.buffer, low + size
+    while isinstance(buffer, Moving):
+        # All that any round touches. Rounds touch parts that do not overlap, and within
+        # a round equal shares are the same bytes as ever.
+        if share is not None:
+            share = ("moving", buffer, low, high, share)
+        far = buffer.step * (buffer.rounds - 1)
+        low += buffer.start + min(far, 0)
+        high += buffer.start + max(far, 0)
+        buffer = buffer.base
+    return Access(buffer, low, high, share)
+
+
+def total_cost(steps: Sequence[Draft]) -> float:
+    """Nanoseconds of all steps on one worker, roughly; rounds that nobody knows are 8."""
+    total, at = 0.0, 0
+    while at < len(steps):
+        step = steps[at]
+        inside = steps[at + 1 : at + 1 + step.body]
+        rounds = step.rounds if step.rounds >= 0 else 8
+        total += step.cost + (rounds * total_cost(inside) if inside else 0.0)
+        at += 1 + step.body
+    return total
 
 
 def place_arena(steps: Sequence[Draft], keep: Sequence[Buffer]) -> int:
@@ -102,6 +135,15 @@ def place_arena(steps: Sequence[Draft], keep: Sequence[Buffer]) -> int:
         if buffer.space == "arena":
             first.setdefault(buffer, 0)
             last[buffer] = len(steps)
+    for i, step in enumerate(steps):
+        # What a loop finds or leaves is alive in all its rounds.
+        if step.loop and step.rounds != 1:
+            end = i + step.body
+            for buffer in first:
+                before, after = first[buffer] <= i, last[buffer] > end
+                if (before and last[buffer] >= i) or (after and first[buffer] <= end):
+                    first[buffer] = min(first[buffer], i)
+                    last[buffer] = max(last[buffer], end)
     placed: list[tuple[int, int, Buffer]] = []
     total = 0
     for buffer in sorted(first, key=lambda b: (-b.nbytes, first[b])):
@@ -129,11 +171,12 @@ def place_barriers(steps: Sequence[Draft], workers: int) -> None:
 
     A step waits when it touches bytes that another worker may have touched since the
     last wait, one of the two writing. The plan runs again for the next batch, so its
-    first steps are looked at behind its last ones too.
+    first steps are looked at behind its last ones too; so are those of a loop.
     """
     touches: list[list[Touch]] = []
     for step in steps:
-        step.single = step.units <= 1 or step.cost < SHARE_NS
+        # Every worker looks at the flag of a loop.
+        step.single = not step.loop and (step.units <= 1 or step.cost < SHARE_NS)
         touches.append(
             [
                 (
@@ -146,20 +189,102 @@ def place_barriers(steps: Sequence[Draft], workers: int) -> None:
                 for a in accesses
             ]
         )
-    since: list[Touch] = []
-    for step, own in zip(steps, touches, strict=True):
         if step.guard:
             step.barrier = 2
-        elif workers > 1 and _clash(own, since):
-            step.barrier = 1
-        since = own if step.barrier else since + own
-    for step, own in zip(steps, touches, strict=True):
-        if step.barrier:
+    if workers == 1:
+        return
+    whole = range(len(steps))
+    since = _wait(steps, touches, whole, [])
+    _wait(steps, touches, whole, since, again=True)
+
+
+def _wait(
+    steps: Sequence[Draft],
+    touches: Sequence[list[Touch]],
+    part: range,
+    since: list[Touch],
+    again: bool = False,
+) -> list[Touch]:
+    """Place barriers in a part of the plan.
+
+    Args:
+        steps: The plan.
+        touches: Of each step.
+        part: Which steps.
+        since: What was touched since the last wait.
+        again: They have been looked at before: nothing is new behind a wait.
+
+    Returns:
+        What has been touched since the last wait at the end.
+    """
+    at = part.start
+    while at < part.stop:
+        step, inside = steps[at], range(at + 1, at + 1 + steps[at].body)
+        if step.loop and not step.refs:
+            since = _wait_rounds(steps, touches, at, inside, since)
+        elif step.loop:
+            since = _wait_test(steps, touches, at, inside, since)
+        else:
+            since = _wait_one(step, touches[at], since)
+        if again and step.barrier:
             break
-        if workers > 1 and _clash(own, since):
-            step.barrier = 1
+        at = inside.stop
+    return since
+
+
+def _wait_one(step: Draft, own: list[Touch], since: list[Touch]) -> list[Touch]:
+    if not step.barrier and _clash(own, since):
+        step.barrier = 1
+    return list(own) if step.barrier else since + own
+
+
+def _wait_rounds(
+    steps: Sequence[Draft],
+    touches: Sequence[list[Touch]],
+    at: int,
+    inside: range,
+    since: list[Touch],
+) -> list[Touch]:
+    """A loop of so many rounds: from one to the next, then once before the first."""
+    after = _wait(steps, touches, inside, [])
+    after = _wait(steps, touches, inside, after)
+    first: list[Touch] = []
+    waits = False
+    for i in _surely(steps, inside):
+        if steps[i].barrier:
+            waits = True
             break
-        since = since + own
+        first += touches[i]
+    if not waits:
+        first = [t for i in inside for t in touches[i]]
+    if _clash(first, since):
+        steps[at].barrier = 1
+    return after if waits or steps[at].barrier else since + after
+
+
+def _surely(steps: Sequence[Draft], part: range) -> Iterator[int]:
+    """Steps in order as far as each of them runs, up to the first branch."""
+    for i in part:
+        yield i
+        if steps[i].loop and steps[i].refs:
+            return
+
+
+def _wait_test(
+    steps: Sequence[Draft],
+    touches: Sequence[list[Touch]],
+    at: int,
+    inside: range,
+    since: list[Touch],
+) -> list[Touch]:
+    """A loop or branch with a flag, which is looked at before every round."""
+    found = since = _wait_one(steps[at], touches[at], since)
+    since = _wait(steps, touches, inside, since)
+    if steps[at].rounds != 1:
+        since = _wait_one(steps[at], touches[at], since)
+        since = _wait(steps, touches, inside, since)
+        since = _wait_one(steps[at], touches[at], since)
+    return list(dict.fromkeys(since + found))  # it may also have been none
 
 
 def _clash(own: Sequence[Touch], others: Sequence[Touch]) -> bool:
@@ -195,7 +320,8 @@ def emit(
         builder.external(buffer.nbytes, writable=not strided, strided=strided)
     fixed = {buffer: builder.constant(array) for buffer, array in constants.items()}
     builder.constant(np.zeros(TAIL, np.uint8))  # kernels may read this far behind
-    for step in steps:
+    moves = _moves(steps)
+    for number, step in enumerate(steps):
         refs: list[Ref | None] = []
         for at in step.refs:
             if at is None:
@@ -203,6 +329,9 @@ def emit(
                 continue
             buffer, offset = at
             room = buffer.nbytes - offset
+            while isinstance(buffer, Moving):
+                offset += buffer.start
+                buffer = buffer.base
             if buffer.space == "arena":
                 builder.arena_at(buffer.offset, buffer.nbytes + TAIL)
                 refs.append(Ref(ARENA, 0, buffer.offset + offset, room))
@@ -210,6 +339,16 @@ def emit(
                 refs.append(Ref(EXTERNAL, buffer.slot, offset, room))
             else:
                 refs.append(Ref(CONSTANT, 0, fixed[buffer].offset + offset, room))
+        if step.loop:
+            builder.loop(
+                step.body,
+                step.rounds,
+                moves.get(number, ()),
+                barrier=step.barrier,
+                flag=refs[0] if refs else None,
+                until=step.until,
+            )
+            continue
         builder.step(
             step.kernel,
             refs,
@@ -221,3 +360,19 @@ def emit(
             program=step.program,
         )
     return builder
+
+
+def _moves(steps: Sequence[Draft]) -> dict[int, list[tuple[int, int, int]]]:
+    """For each loop: step of its body, buffer, and bytes that it moves on by a round."""
+    number = {id(step): i for i, step in enumerate(steps)}
+    found: dict[int, list[tuple[int, int, int]]] = {}
+    for i, step in enumerate(steps):
+        for k, at in enumerate(step.refs):
+            buffer = at[0] if at is not None else None
+            while isinstance(buffer, Moving):
+                loop = number[id(buffer.loop)]
+                if buffer.step and buffer.rounds > 1:
+                    move = (i - loop - 1, k, buffer.step)
+                    found.setdefault(loop, []).append(move)
+                buffer = buffer.base
+    return found
