@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
 from ranvier.engines import api
+from ranvier.engines.native import draft
+from ranvier.engines.native import engine as native
 from ranvier.graph import Graph, Spec, Variable, trace
 from ranvier.graph import functions as f
 from ranvier.graph.dims import unify
@@ -19,6 +23,16 @@ from ranvier.graph.trace import apply
 
 Array = np.ndarray[Any, Any]
 UNIT = 2.0**-23
+
+
+@contextmanager
+def workers(count: int) -> Iterator[None]:
+    """Plans made inside are shared by so many workers, and so is every step of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(native, "config_threads", lambda: count)
+        patch.setattr(native, "ALONE_NS", 0.0)
+        patch.setattr(draft, "SHARE_NS", 0.0)
+        yield
 
 
 # ------------------------------------------------------------------ single operations
@@ -132,6 +146,21 @@ def assert_same_bits(
             np.signbit(a[both]) if b.dtype.kind == "f" else a,
             np.signbit(b[both]) if b.dtype.kind == "f" else b,
         ), f"{what} {name}: a zero has another sign"
+
+
+def assert_near(got: Mapping[str, Any], want: Mapping[str, Any]) -> None:
+    """Equal but for a few roundings of the largest value in each result."""
+    for name in want:
+        a, b = np.asarray(got[name], "float64"), np.asarray(want[name], "float64")
+        assert a.shape == b.shape
+        assert np.isfinite(b).all()
+        np.testing.assert_allclose(
+            a,
+            b,
+            rtol=2e-4,
+            atol=2e-5 * max(1.0, np.abs(b).max(initial=0)),
+            err_msg=name,
+        )
 
 
 # ---------------------------------------------------------------- finite differences

@@ -13,39 +13,7 @@
 #include <thread>
 #include <vector>
 
-#include "../src/kernels/gemm.h"
-
-using namespace rv;
-using namespace rv::RV_ISA;
-
-rv::EwFn rv::elementwise_plain(int, Dtype, Dtype) { return nullptr; }
-
-// Adam on the weight panels in buf[5..7], its scalars in buf[8..11].
-struct AdamProgram {
-  EwOperand in[8] = {}, out[3] = {};
-  EwInstr code[1] = {};
-  EwProgram program = {};
-  AdamProgram(int64_t rows, int64_t columns) {
-    for (int i = 0; i < 8; ++i) {
-      in[i].buffer = int16_t(i == 3 ? -2 : i < 3 ? 5 + i : 4 + i);
-      in[i].dtype = Dtype::f32;
-      in[i].reg = uint16_t(i);
-      in[i].panel = i < 3;
-      in[i].mode = i < 4 ? EwMode::memory : EwMode::pointer;
-    }
-    for (int i = 0; i < 3; ++i) {
-      out[i] = in[i];
-      out[i].direct = true;
-    }
-    code[0] = {ew_adam, Dtype::f32, Dtype::f32, 0, 0, 4, 0, adam_f32};
-    program.rank = 2;
-    program.dim[0] = rows, program.dim[1] = columns;
-    program.n_in = 8, program.n_out = 3, program.n_code = 1, program.n_reg = 8;
-    program.in = in, program.out = out, program.code = code;
-    program.reg_bytes = kTile * 4;
-    program.unlimited = true;
-  }
-};
+#include "../tests/gemm_setup.h"
 
 static double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -149,26 +117,21 @@ int main(int argc, char** argv) {
     for (int kind = 0; kind < 4; ++kind) {
       Call t = {};
       t.workers = workers;
-      for (int i = 0; i < workers; ++i) t.frame.scratch[i] = reinterpret_cast<uint8_t*>(fresh(kScratchBytes / 4));
+      give_scratch(t.frame, workers);
       Step& s = t.step;
       int64_t* d = s.dim;
       d[0] = M, d[1] = N, d[2] = K;
       const int64_t across = kind == 1 ? K : N, rows = kind >= 2 ? K : M;
       const int64_t panels = (across + 63) / 64;
-      d[7] = rows, d[8] = 1;
-      if (workers > 1 && panels % workers) d[7] = kind >= 2 ? 64 : (rows + 7) / 8, d[8] = (rows + d[7] - 1) / d[7];
-      s.units = int32_t(panels * d[8]);
+      const bool whole = workers == 1 || panels % workers == 0;
+      divide(s, panels, rows, whole ? rows : kind >= 2 ? 64 : (rows + 7) / 8);
       if (kind == 0)
         s.fn = gemm_nn, s.buf[0] = a, s.buf[1] = w, s.buf[2] = c, s.buf[3] = y, d[3] = K, d[4] = 0, d[5] = N, d[6] = 3;
       if (kind == 1)
         s.fn = gemm_nt, s.buf[0] = y, s.buf[1] = w, s.buf[2] = c, s.buf[3] = a, d[3] = N, d[4] = 0, d[5] = K, d[6] = 4,
         d[9] = K;
       if (kind >= 2) s.fn = gemm_tn, s.buf[0] = a, s.buf[1] = y, s.buf[2] = dw, d[3] = K, d[4] = N, d[5] = 0;
-      if (kind == 3) {
-        s.program = &adam.program;
-        s.buf[5] = w, s.buf[6] = m, s.buf[7] = v;
-        for (int i = 0; i < 4; ++i) s.buf[8 + i] = &hyper[i];
-      }
+      if (kind == 3) adam.attach(s, w, m, v, hyper);
       const double flops = 2.0 * M * N * K;
       t.repeat = 1 + int(2e7 / (flops + 2e4));
       double best = 1e9;

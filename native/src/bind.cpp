@@ -134,6 +134,28 @@ nb::object fault_of(const Frame::Fault& f) {
   return nb::make_tuple(f.code, f.source, f.row, f.column, f.value);
 }
 
+// Worker 0 asks Python for a pending Ctrl-C and, ten times a second, calls `tick(steps)`; true stops the run.
+struct Poll {
+  bool signals;
+  PyObject* tick;  // or nullptr
+  Control* control;
+  std::chrono::steady_clock::time_point last;
+
+  static bool call(void* context) {
+    Poll& p = *static_cast<Poll*>(context);
+    nb::gil_scoped_acquire hold;
+    if (p.signals && PyErr_CheckSignals() != 0) return true;
+    const auto now = std::chrono::steady_clock::now();
+    if (!p.tick || now - p.last < std::chrono::milliseconds(90)) return false;
+    p.last = now;
+    PyObject* result = PyObject_CallFunction(p.tick, "L", static_cast<long long>(p.control->steps));
+    if (!result) return true;
+    const int stop = PyObject_IsTrue(result);
+    Py_DECREF(result);
+    return stop != 0;
+  }
+};
+
 // A program with the arrays that stay bound from call to call.
 class PyProgram {
  public:
@@ -158,6 +180,7 @@ class PyProgram {
         nb::tuple m = nb::cast<nb::tuple>(mh);
         loop.moves.push_back({nb::cast<int>(m[0]), nb::cast<int>(m[1]), nb::cast<int64_t>(m[2])});
       }
+      loop.test = static_cast<Test>(nb::cast<int>(t[3]));
       l.push_back(std::move(loop));
     }
     const auto* c = reinterpret_cast<const uint8_t*>(constants.c_str());
@@ -214,39 +237,35 @@ class PyProgram {
       if (order->bytes() < n_rows * 8) throw nb::value_error("rows: int64 array shorter than n_rows");
     }
     Outcome out;
+    Poll poll{true, nullptr, nullptr, {}};
     {
       nb::gil_scoped_release free;
-      out = run_once(*program_, slots.data(), workers > 0 ? workers : cpu::threads(), step_index,
-                     order ? static_cast<const int64_t*>(order->data()) : nullptr, first_row, n_rows);
+      out =
+          run_once(*program_, slots.data(), workers > 0 ? workers : cpu::threads(), step_index,
+                   order ? static_cast<const int64_t*>(order->data()) : nullptr, first_row, n_rows, Poll::call, &poll);
     }
+    if (PyErr_Occurred()) throw nb::python_error();
     return fault_of(out.fault);
+  }
+
+  void call_share(nb::sequence arrays, int worker, int workers, int64_t step_index, nb::object rows, int64_t first_row,
+                  int64_t n_rows) {
+    std::vector<View> views;
+    std::vector<void*> slots;
+    resolve(arrays, views, slots);
+    std::optional<View> order;
+    if (!rows.is_none()) {
+      order.emplace(rows.ptr(), false, false);
+      if (order->bytes() < n_rows * 8) throw nb::value_error("rows: int64 array shorter than n_rows");
+    }
+    nb::gil_scoped_release free;
+    run_share(*program_, slots.data(), worker, workers, step_index,
+              order ? static_cast<const int64_t*>(order->data()) : nullptr, first_row, n_rows);
   }
 
  private:
   std::unique_ptr<Program> program_;
   std::vector<View> bound_;
-};
-
-// Worker 0 asks Python for a pending Ctrl-C and, ten times a second, calls `tick(steps)`; true stops the run.
-struct Poll {
-  bool signals;
-  PyObject* tick;  // or nullptr
-  Control* control;
-  std::chrono::steady_clock::time_point last;
-
-  static bool call(void* context) {
-    Poll& p = *static_cast<Poll*>(context);
-    nb::gil_scoped_acquire hold;
-    if (p.signals && PyErr_CheckSignals() != 0) return true;
-    const auto now = std::chrono::steady_clock::now();
-    if (!p.tick || now - p.last < std::chrono::milliseconds(90)) return false;
-    p.last = now;
-    PyObject* result = PyObject_CallFunction(p.tick, "L", static_cast<long long>(p.control->steps));
-    if (!result) return true;
-    const int stop = PyObject_IsTrue(result);
-    Py_DECREF(result);
-    return stop != 0;
-  }
 };
 
 nb::tuple run_epoch_py(PyProgram* full, PyProgram* tail, nb::sequence arrays, nb::object order, int64_t rows,
@@ -473,6 +492,9 @@ NB_MODULE(_native, m) {
       .def("call", &PyProgram::call, "arrays"_a, "workers"_a = 0, "step_index"_a = 0, "rows"_a = nb::none(),
            "first_row"_a = 0, "n_rows"_a = 0,
            "Runs the plan once; returns None or the fault (code, source, row, column, value).")
+      .def("call_share", &PyProgram::call_share, "arrays"_a, "worker"_a, "workers"_a, "step_index"_a = 0,
+           "rows"_a = nb::none(), "first_row"_a = 0, "n_rows"_a = 0,
+           "Runs only what one worker of several does, alone and without waiting, for proofs of what it touches.")
       .def("__str__", [](PyProgram& p) { return p.program().text(); })
       .def_prop_ro("n_steps", [](PyProgram& p) { return p.program().steps().size(); })
       .def_prop_ro("arena_bytes", [](PyProgram& p) { return p.program().arena_bytes(); })

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <memory>
 #include <numeric>
 #include <type_traits>
 
@@ -281,7 +280,7 @@ void cumulate(const Step& s, Frame&, int w, int n) {
   });
 }
 
-void argsort(const Step& s, Frame&, int w, int n) {
+void argsort(const Step& s, Frame& f, int w, int n) {
   const int64_t length = s.dim[1], inner = s.dim[2];
   const int64_t keep = s.dim[6] > 0 && s.dim[6] < length ? s.dim[6] : length;
   const bool descending = s.dim[5] != 0;
@@ -290,11 +289,11 @@ void argsort(const Step& s, Frame&, int w, int n) {
   with_type(static_cast<Dtype>(s.dim[3]), [&](auto t) {
     using T = decltype(t);
     const T* keys = static_cast<const T*>(s.buf[0]);
-    std::unique_ptr<int32_t[]> order(new int32_t[static_cast<size_t>(length)]);
+    int32_t* const order = reinterpret_cast<int32_t*>(f.scratch[w]);  // a row fits: Program::scratch_of
     for (int64_t line = p.first; line < p.last; ++line) {
       const int64_t o = line / inner, i = line - o * inner;
       const T* row = keys + o * length * inner + i;
-      std::iota(order.get(), order.get() + length, 0);
+      std::iota(order, order + length, 0);
       auto key = [&](int32_t j) { return row[j * inner]; };
       auto less = [&](int32_t a, int32_t b) {
         const T x = key(a), y = key(b);
@@ -302,19 +301,18 @@ void argsort(const Step& s, Frame&, int w, int n) {
       };
       auto ahead = [&](int32_t a, int32_t b) { return descending ? less(b, a) : less(a, b); };
       if (keep < length) {
-        std::partial_sort(order.get(), order.get() + keep, order.get() + length,
+        std::partial_sort(order, order + keep, order + length,
                           [&](int32_t a, int32_t b) { return ahead(a, b) || (!ahead(b, a) && a < b); });
       } else {
-        std::stable_sort(order.get(), order.get() + length, ahead);
+        std::stable_sort(order, order + length, ahead);
       }
       for (int64_t j = 0; j < keep; ++j) {
         const int64_t at = (o * keep + j) * inner + i;
         if (s.buf[1]) {
-          if (static_cast<Dtype>(s.dim[4]) == Dtype::i64)
-            static_cast<int64_t*>(s.buf[1])[at] = order[static_cast<size_t>(j)];
-          else static_cast<int32_t*>(s.buf[1])[at] = order[static_cast<size_t>(j)];
+          if (static_cast<Dtype>(s.dim[4]) == Dtype::i64) static_cast<int64_t*>(s.buf[1])[at] = order[j];
+          else static_cast<int32_t*>(s.buf[1])[at] = order[j];
         }
-        if (s.buf[2]) static_cast<T*>(s.buf[2])[at] = key(order[static_cast<size_t>(j)]);
+        if (s.buf[2]) static_cast<T*>(s.buf[2])[at] = key(order[j]);
       }
     }
   });

@@ -150,29 +150,15 @@ Program::Program(std::vector<StepSpec> steps, std::vector<ProgramSpec> programs,
       constant_bytes_(static_cast<int64_t>(constants.size())),
       isa_(isa_table(isa)) {
   if (arena_bytes < 0 || own_bytes < 0) throw std::invalid_argument("arena of negative size");
-  size_t loop_end = 0;
-  for (size_t i = 0; i < steps_.size(); ++i) {
-    const StepSpec& s = steps_[i];
-    check(s, i);
-    if (s.barrier && i >= loop_end) has_barrier_ = true;
-    if (s.kernel < 0) {
-      const LoopSpec& loop = loops_[static_cast<size_t>(s.loop)];
-      const size_t end = i + 1 + static_cast<size_t>(loop.body);
-      if (loop.body < 0 || end > steps_.size() || (i < loop_end && end > loop_end))
-        refuse(i, s, "loop body out of range");
-      if (end > loop_end) loop_end = end;
-      for (const LoopSpec::Move& m : loop.moves) {
-        if (m.step < 0 || m.step >= loop.body) refuse(i, s, "moves a step outside the body");
-        const StepSpec& t = steps_[i + 1 + static_cast<size_t>(m.step)];
-        if (m.buffer < 0 || m.buffer >= static_cast<int>(t.refs.size()))
-          refuse(i, s, "moves a buffer that is not there");
-        // The last round must still lie inside.
-        const Ref& r = t.refs[static_cast<size_t>(m.buffer)];
-        const int64_t last = r.offset + (loop.count > 0 ? loop.count - 1 : 0) * m.bytes;
-        if (last < 0 || last + r.bytes > space_bytes(r)) refuse(i, s, "a moved buffer leaves its space");
-      }
-    }
+  for (LoopSpec& loop : loops_) {
+    loop.room = loop_room_;
+    loop_room_ += loop.body > 0 ? loop.body : 0;
   }
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    check(steps_[i], i);
+    scratch_bytes_ = std::max(scratch_bytes_, scratch_of(steps_[i]));
+  }
+  check_loops();
   prepared_.resize(steps_.size());
   for (size_t i = 0; i < steps_.size(); ++i) {
     if (steps_[i].program >= 0) prepare(steps_[i], i);
@@ -196,6 +182,57 @@ int64_t Program::space_bytes(const Ref& r) const {
     case Space::none: break;
   }
   return 0;
+}
+
+// Loops must be nested, and a moved address must lie inside its space in every round of all the loops around it.
+void Program::check_loops() {
+  struct Reach {
+    __int128 low = 0, high = 0;  // how far the loops together move an address back and on
+  };
+  std::vector<std::vector<Reach>> reach(steps_.size());
+  std::vector<size_t> ends;  // of the loops around the current step, innermost last
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    const StepSpec& s = steps_[i];
+    while (!ends.empty() && i >= ends.back()) ends.pop_back();
+    if (s.barrier && ends.empty()) has_barrier_ = true;
+    if (s.kernel >= 0) continue;
+    const LoopSpec& loop = loops_[static_cast<size_t>(s.loop)];
+    const size_t end = loop.body < 0 ? 0 : i + 1 + static_cast<size_t>(loop.body);
+    if (end == 0 || end > (ends.empty() ? steps_.size() : ends.back())) refuse(i, s, "loop body out of range");
+    ends.push_back(end);
+    if (loop.test != Test::none) {
+      if (loop.test != Test::while_true && loop.test != Test::while_false) refuse(i, s, "unknown test");
+      if (s.refs.empty() || s.refs[0].space == Space::none || s.refs[0].bytes < 1) refuse(i, s, "nothing to test");
+    }
+    if (loop.count < -1 || (loop.count == -1 && (loop.test == Test::none || !loop.moves.empty())))
+      refuse(i, s, "a loop without end");
+    endless_ = endless_ || loop.count == -1;
+    for (const LoopSpec::Move& m : loop.moves) {
+      if (m.step < 0 || m.step >= loop.body) refuse(i, s, "moves a step outside the body");
+      const size_t at = i + 1 + static_cast<size_t>(m.step);
+      if (m.buffer < 0 || m.buffer >= static_cast<int>(steps_[at].refs.size()))
+        refuse(i, s, "moves a buffer that is not there");
+      reach[at].resize(steps_[at].refs.size());
+      Reach& r = reach[at][static_cast<size_t>(m.buffer)];
+      const __int128 far = static_cast<__int128>(loop.count > 0 ? loop.count - 1 : 0) * m.bytes;
+      (far < 0 ? r.low : r.high) += far;
+    }
+  }
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    for (size_t b = 0; b < reach[i].size(); ++b) {
+      const Ref& r = steps_[i].refs[b];
+      const Reach& moved = reach[i][b];
+      if (moved.low == 0 && moved.high == 0) continue;
+      if (r.offset + moved.low < 0 || r.offset + moved.high + r.bytes > space_bytes(r))
+        refuse(i, steps_[i], "a moved buffer leaves its space");
+    }
+  }
+}
+
+// Kernels that hold a whole row in scratch, however long it is.
+int64_t Program::scratch_of(const StepSpec& s) {
+  const bool row = s.kernel == k_argsort || s.kernel == k_sparse_softmax_ce || s.kernel == k_softmax_ce;
+  return row && s.dims.size() > 1 ? s.dims[1] * 4 : 0;
 }
 
 void Program::check(const StepSpec& s, size_t index) const {
@@ -501,7 +538,17 @@ std::string Program::text() const {
     if (s.every > 1) out += " every=" + std::to_string(s.every);
     if (s.kernel < 0) {
       const LoopSpec& loop = loops_[static_cast<size_t>(s.loop)];
-      out += " repeat " + std::to_string(loop.body) + " steps " + std::to_string(loop.count) + " times";
+      const bool branch = loop.count == 1 && loop.test != Test::none;
+      const char* wanted = loop.test == Test::while_true ? " true" : " false";
+      if (branch) out.append(" if").append(wanted).append(":");
+      else out += " repeat";
+      std::snprintf(line, sizeof line, " %d steps", loop.body);
+      out += line;
+      if (!branch && loop.count >= 0) {
+        std::snprintf(line, sizeof line, " %lld times", static_cast<long long>(loop.count));
+        out += line;
+      }
+      if (!branch && loop.test != Test::none) out.append(" while").append(wanted);
     }
     if (s.program >= 0) {
       out += " {";

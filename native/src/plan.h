@@ -30,15 +30,21 @@ struct ProgramSpec {
   std::vector<EwInstr> code;
 };
 
-// A loop (scan): the `body` steps after it run `count` times; after each round every listed address moves on.
+// A loop or a branch: the `body` steps after it run `count` times; after each round every listed address moves on. With a
+// test, a round runs only while the byte in buffer 0 of the loop's step is true (or false): what follows a round may set it.
+// The step's barrier comes before every look at that byte, or once before the first round where there is no test.
+enum class Test : int { none, while_true, while_false };
+
 struct LoopSpec {
   struct Move {
     int step, buffer;
     int64_t bytes;
   };  // step counted from the first of the body
   int body = 0;
-  int64_t count = 0;
+  int64_t count = 0;  // -1: as long as the test says
   std::vector<Move> moves;
+  Test test = Test::none;
+  int64_t room = 0;  // where in Instance::bodies its body is copied to
 };
 
 struct StepSpec {
@@ -70,6 +76,7 @@ struct Instance {
   std::vector<std::vector<Step>>
       steps;                  // one list for all workers, or one per worker where they have memory of their own
   std::vector<Frame> frames;  // one per worker
+  std::vector<std::vector<Step>> bodies;  // per worker: the loops' bodies, whose addresses move
   const std::vector<Step>& of(int worker) const { return steps[steps.size() == 1 ? 0 : static_cast<size_t>(worker)]; }
   ~Instance();
 };
@@ -97,13 +104,20 @@ class Program {
   int64_t own_bytes() const { return own_bytes_; }
   int instances_made() const { return made_; }
   bool has_barrier() const { return has_barrier_; }
+  int64_t scratch_bytes() const { return scratch_bytes_; }  // of each worker
+  int64_t loop_room() const { return loop_room_; }          // steps in all loop bodies
+  bool endless() const {
+    return endless_;
+  }  // has a loop whose length only a test decides: someone must be able to stop it
   std::string text() const;
 
  private:
   void check(const StepSpec& s, size_t index) const;
+  void check_loops();
   void prepare(const StepSpec& s, size_t index);
   std::vector<Step> resolve(const Instance& instance, size_t worker) const;
   int64_t space_bytes(const Ref& r) const;
+  static int64_t scratch_of(const StepSpec& s);
 
   struct Patch {
     int step, buffer, slot;
@@ -117,7 +131,8 @@ class Program {
   uint8_t* constants_ = nullptr;
   int64_t constant_bytes_ = 0;
   const IsaTable& isa_;
-  bool has_barrier_ = false;
+  bool has_barrier_ = false, endless_ = false;
+  int64_t scratch_bytes_ = kScratchBytes, loop_room_ = 0;
   std::vector<std::unique_ptr<Prepared>> prepared_;  // per step, or nullptr
   std::deque<std::vector<uint8_t>> tiles_;           // immediates, kTile copies each, shared by equal values
   std::vector<Patch> patches_;
@@ -155,7 +170,7 @@ struct EpochRun {
   std::vector<Tap> taps;
   double* step_seconds = nullptr;  // per plan step of `full`, summed; nullptr: not timed
   Control* control = nullptr;
-  bool (*poll)(void*) = nullptr;  // called by worker 0 about every 30 ms; true: stop
+  bool (*poll)(void*) = nullptr;  // called by worker 0 about every 30 ms, also in endless loops; true: stop
   void* poll_context = nullptr;
 };
 
@@ -165,8 +180,12 @@ struct Outcome {
   Frame::Fault fault{};
 };
 
+// What one worker of several does in one pass, alone and without waiting for anybody: for proofs of what a worker touches.
+void run_share(Program& program, void* const* slots, int worker, int workers, int64_t step_index, const int64_t* rows,
+               int64_t first_row, int64_t n_rows);
+// `poll` is asked only by plans with endless loops, see EpochRun.
 Outcome run_once(Program& program, void* const* slots, int workers, int64_t step_index, const int64_t* rows,
-                 int64_t first_row, int64_t n_rows);
+                 int64_t first_row, int64_t n_rows, bool (*poll)(void*) = nullptr, void* poll_context = nullptr);
 Outcome run_epoch(const EpochRun& run);
 
 }  // namespace rv

@@ -117,6 +117,7 @@ struct Frame {
     double value;
   } fault;
   int32_t shown[2], guards;  // the executor's: the fault as shown to the other workers at guards, and their count
+  int64_t rounds;            // the executor's: looks at the tests of endless loops so far
 };
 
 // Reports bad data. Every worker has its own frame, and the smallest (code, source, row, column) of all is told in the

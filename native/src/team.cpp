@@ -6,11 +6,11 @@
 #include <atomic>
 #include <climits>
 #include <cstdlib>
+#include <exception>
 #include <mutex>
 #include <new>
 #include <thread>
 
-#include "step.h"
 #if defined(__linux__)
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -52,6 +52,27 @@ class FlushDenormals {
 #endif
 };
 
+// Memory that grows when more is asked for. What is not touched costs address space only.
+class Scratch {
+ public:
+  ~Scratch() { std::free(p_); }
+  bool reserve(int64_t bytes) {
+    if (bytes <= bytes_) return true;
+    const int64_t size = (bytes + 63) / 64 * 64;
+    uint8_t* p = static_cast<uint8_t*>(std::aligned_alloc(64, static_cast<size_t>(size)));
+    if (!p) return false;
+    std::free(p_);
+    p_ = p;
+    bytes_ = size;
+    return true;
+  }
+  uint8_t* get() const { return p_; }
+
+ private:
+  uint8_t* p_ = nullptr;
+  int64_t bytes_ = 0;
+};
+
 constexpr int kQuick = 40;    // looks without a pause: most barriers are over by then
 constexpr int kSpins = 1500;  // pauses before giving the core away
 constexpr int kYields = 200;  // yields before an idle worker sleeps
@@ -66,6 +87,7 @@ struct Team {
   struct alignas(64) Count {
     std::atomic<uint32_t> reached{0};
   } counts[kMaxWorkers];
+  Scratch scratch[kMaxWorkers];  // of all but worker 0, made by the caller that has the team
   TeamFn fn = nullptr;
   void* context = nullptr;
   int workers = 1;
@@ -110,15 +132,17 @@ struct Team {
     }
   }
 
-  // Starts threads until there are n; returns how many workers can be had with the caller.
-  int grow(int n) {
+  // Starts threads until there are n; returns how many workers with scratch can be had with the caller.
+  int grow(int n, int64_t scratch_bytes) {
     while (started < n) {
       try {
         std::thread(&Team::serve, this, started + 1, job.load()).detach();
-      } catch (const std::system_error&) { break; }
+      } catch (const std::exception&) { break; }  // no more threads, or no memory for one
       ++started;
     }
-    return started < n ? started + 1 : n + 1;
+    int have = 1;
+    while (have <= n && have <= started && scratch[have].reserve(scratch_bytes)) ++have;
+    return have;
   }
 };
 
@@ -138,10 +162,12 @@ Team& the_team() {
 }
 
 thread_local Team* t_inside = nullptr;  // set while this thread runs a job of the team: no nesting
+thread_local Scratch t_scratch;         // of this thread as worker 0
 
 }  // namespace
 
-void team_run(int workers, TeamFn fn, void* context) {
+void team_run(int workers, TeamFn fn, void* context, int64_t scratch_bytes) {
+  if (!t_scratch.reserve(scratch_bytes)) throw std::bad_alloc();
   FlushDenormals flush;
   if (workers > kMaxWorkers) workers = kMaxWorkers;
   if (workers <= 1 || t_inside) {
@@ -154,7 +180,7 @@ void team_run(int workers, TeamFn fn, void* context) {
     fn(context, 0, 1);
     return;
   }
-  workers = team.grow(workers - 1);
+  workers = team.grow(workers - 1, scratch_bytes);
   if (workers <= 1) {
     fn(context, 0, 1);
     return;
@@ -194,17 +220,8 @@ void team_barrier(int worker, int workers) {
   }
 }
 
-uint8_t* thread_scratch() {
-  struct Owner {
-    uint8_t* p = nullptr;
-    ~Owner() { std::free(p); }
-  };
-  static thread_local Owner owner;
-  if (!owner.p) {
-    owner.p = static_cast<uint8_t*>(std::aligned_alloc(64, kScratchBytes));
-    if (!owner.p) throw std::bad_alloc();
-  }
-  return owner.p;
+uint8_t* worker_scratch(int worker) {
+  return worker ? g_team.load(std::memory_order_relaxed)->scratch[worker].get() : t_scratch.get();
 }
 
 int team_threads() { return the_team().started; }

@@ -6,39 +6,7 @@
 #include <cstdlib>
 #include <vector>
 
-#include "../src/kernels/gemm.h"
-
-using namespace rv;
-using namespace rv::RV_ISA;
-
-rv::EwFn rv::elementwise_plain(int, Dtype, Dtype) { return nullptr; }
-
-// Adam on the weight panels in buf[5..7], its scalars in buf[8..11].
-struct AdamProgram {
-  EwOperand in[8] = {}, out[3] = {};
-  EwInstr code[1] = {};
-  EwProgram program = {};
-  AdamProgram(int64_t rows, int64_t columns) {
-    for (int i = 0; i < 8; ++i) {
-      in[i].buffer = int16_t(i == 3 ? -2 : i < 3 ? 5 + i : 4 + i);
-      in[i].dtype = Dtype::f32;
-      in[i].reg = uint16_t(i);
-      in[i].panel = i < 3;
-      in[i].mode = i < 4 ? EwMode::memory : EwMode::pointer;
-    }
-    for (int i = 0; i < 3; ++i) {
-      out[i] = in[i];
-      out[i].direct = true;
-    }
-    code[0] = {ew_adam, Dtype::f32, Dtype::f32, 0, 0, 4, 0, adam_f32};
-    program.rank = 2;
-    program.dim[0] = rows, program.dim[1] = columns;
-    program.n_in = 8, program.n_out = 3, program.n_code = 1, program.n_reg = 8;
-    program.in = in, program.out = out, program.code = code;
-    program.reg_bytes = kTile * 4;
-    program.unlimited = true;
-  }
-};
+#include "gemm_setup.h"
 
 static int failures = 0;
 static long checks = 0;
@@ -71,9 +39,9 @@ static Array to_panels(const Array& w, int64_t rows, int64_t columns) {
 
 static Frame* frame() {
   static Frame* f = [] {
-    auto* q = static_cast<Frame*>(std::calloc(1, sizeof(Frame)));
-    for (int w = 0; w < 8; ++w) q->scratch[w] = static_cast<uint8_t*>(std::aligned_alloc(64, size_t(kScratchBytes)));
-    return q;
+    static Frame made = {};
+    give_scratch(made, 8);
+    return &made;
   }();
   return f;
 }
@@ -85,9 +53,7 @@ static void check(const char* name, Step s, KernelFn fn, int64_t panels, int64_t
   for (int64_t size : sizes) {
     for (int workers : {1, 2, 3, 8}) {
       if (size != rows && workers == 1) continue;
-      s.dim[7] = size;
-      s.dim[8] = (rows + size - 1) / size;
-      s.units = int32_t(panels * s.dim[8]);
+      divide(s, panels, rows, size);
       c = start;
       for (int w = 0; w < workers; ++w) std::memset(frame()->scratch[w], 0xff, kGemmScratch);
       for (int w = 0; w < workers; ++w) fn(s, *frame(), w, workers);
@@ -202,9 +168,7 @@ static void fused(int64_t M, int64_t N, int64_t K) {
   c = start;
   Step s = {};
   s.buf[0] = const_cast<float*>(x.data()), s.buf[1] = const_cast<float*>(y.data());
-  for (int i = 0; i < 3; ++i) s.buf[5 + i] = c.data() + size_t(i) * size;
-  for (int i = 0; i < 4; ++i) s.buf[8 + i] = &hyper[i];
-  s.program = &adam.program;
+  adam.attach(s, c.data(), c.data() + size, c.data() + 2 * size, hyper);
   const int64_t d[] = {M, N, K, K, N, 0, 0, 0, 0, 0};
   for (int i = 0; i < 10; ++i) s.dim[i] = d[i];
   check("gemm_tn+adam", s, gemm_tn, (N + 63) / 64, K, c, start, all);

@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _MODULES = frozenset(
     {
         "activations",
+        "backend",
         "callbacks",
         "config",
         "constraints",
@@ -57,6 +58,7 @@ _NAMES = {
     "grad": "graph.autodiff",
     "custom_gradient": "graph.autodiff",
     "stop_gradient": "ops",
+    "version": "config",
 }
 
 __all__ = sorted([*_MODULES, *_NAMES, "__version__"])
@@ -69,7 +71,11 @@ def __getattr__(name: str) -> Any:
         module = importlib.import_module(f"ranvier.{_NAMES[name]}")
         value = globals()[name] = getattr(module, name)
         return value
-    raise AttributeError(f"module 'ranvier' has no attribute {name!r}")
+    if name.startswith("_"):
+        raise AttributeError(f"module 'ranvier' has no attribute {name!r}")
+    from ranvier._missing import missing
+
+    return missing("ranvier", lambda: __all__)(name)
 
 
 def __dir__() -> list[str]:

@@ -77,7 +77,8 @@ CODES: dict[str, tuple[str, str]] = {
         "a symbol has no value while a step is traced",
         "Inside a layer, loss or train step the tensors are symbols: Python's `if`, "
         "`float()` or `.numpy()` on them would need a value that does not exist yet. "
-        "Use `ops.where` or `ops.cond`, or `compile(run_eagerly=True)`.",
+        "Use `ops.where` or `ops.cond`, or `compile(run_eagerly=True)`, with which "
+        "symbols have the numbers of the batch; a loss gets that by itself (RV503).",
     ),
     "RV111": (
         "an index outside its axis",
@@ -128,7 +129,10 @@ CODES: dict[str, tuple[str, str]] = {
         "the loss became non-finite",
         "The loss is NaN or infinite. Usual causes: a learning rate that is too high, "
         "unscaled inputs, a logarithm of zero in a loss of one's own. The step is not "
-        "written: the weights are those before it.",
+        "written: the weights are those before it. The message names the operation "
+        "where it began, found by running that batch again. With the callback "
+        "`TerminateOnNaN` training ends without an error, as in Keras; with "
+        "`fit(allow_nan=True)` it goes on.",
     ),
     "RV302": (
         "training got worse until it failed",
@@ -137,8 +141,9 @@ CODES: dict[str, tuple[str, str]] = {
     "RV303": (
         "an operation has no gradient",
         "The loss depends on a weight only through an operation whose derivative does "
-        "not exist or is zero everywhere, such as argmax or rounding. Use a smooth "
-        "stand-in, or `ops.stop_gradient` where no gradient is meant.",
+        "not exist or is zero everywhere, such as argmax or rounding, or it was "
+        "computed outside of ranvier, in NumPy. Use a smooth stand-in written with "
+        "`ranvier.ops`, or `ops.stop_gradient` where no gradient is meant.",
     ),
     # ------------------------------------------------------------------------ behaviour
     "RV401": (
@@ -177,10 +182,12 @@ CODES: dict[str, tuple[str, str]] = {
         "all operations, slowly.",
     ),
     "RV503": (
-        "a metric runs in Python",
+        "a metric or loss runs in Python",
         "A metric or loss needs numbers while the step is traced, so it cannot run "
         "inside the compiled step: it is called from Python on every batch, which is "
-        "slower. Written with `ranvier.ops` it runs at full speed.",
+        "slower; for a loss the whole step runs on the reference engine, since its "
+        "gradient differs from batch to batch. Written with `ranvier.ops` it runs at "
+        "full speed.",
     ),
     # ---------------------------------------------------------------------------- files
     "RV601": (
@@ -257,5 +264,11 @@ CODES: dict[str, tuple[str, str]] = {
         "a graph is not well formed",
         "A pass over the graph left it in a state that cannot be. It is found only "
         "with RANVIER_VERIFY=1, which tests set; it is always a fault of ranvier.",
+    ),
+    "RV903": (
+        "two workers of a plan meet in memory",
+        "A plan of the native engine lets one worker write bytes that another one "
+        "touches, with no wait between. It is found only with RANVIER_VERIFY=1, which "
+        "tests set; it is always a fault of ranvier.",
     ),
 }

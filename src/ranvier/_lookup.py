@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from ranvier._registered import customs, get_registered_name
 from ranvier.errors import ShapeError, unknown_name
 
 _counters: dict[str, int] = {}
@@ -36,6 +37,18 @@ def auto_name(class_name: str) -> str:
     index = _counters.get(base, 0)
     _counters[base] = index + 1
     return f"{base}_{index}" if index else base
+
+
+def clear_session(free_memory: bool = True) -> None:
+    """Starts the automatic names of layers, metrics, … from the beginning.
+
+    Models that exist keep what they have.
+
+    Args:
+        free_memory: kept for Keras's signature: a model that nobody holds is freed
+            at once.
+    """
+    _counters.clear()
 
 
 def object_name(obj: Any) -> str:
@@ -89,6 +102,9 @@ class Lookup:
             return custom_objects[name]
         if name in self.names:
             return self.names[name]
+        own = customs()
+        if name in own:
+            return own[name]
         raise unknown_name(self.family, name, self.names)
 
     def get(self, identifier: Any) -> Any:
@@ -125,7 +141,7 @@ class Lookup:
             return {
                 "module": "builtins",
                 "class_name": "function",
-                "config": obj.__name__,
+                "config": get_registered_name(obj),
                 "registered_name": "function",
             }
         cls = type(obj)
@@ -134,7 +150,7 @@ class Lookup:
             "module": self.module if own else cls.__module__,
             "class_name": cls.__name__,
             "config": obj.get_config(),
-            "registered_name": None if own else cls.__name__,
+            "registered_name": None if own else get_registered_name(cls),
         }
 
     def deserialize(
@@ -159,7 +175,13 @@ class Lookup:
         name, inner = config["class_name"], config.get("config") or {}
         if name == "function":
             return self.look_up(str(inner), custom_objects)
-        found = self.look_up(name, custom_objects)
+        registered = config.get("registered_name")
+        known = customs(custom_objects)
+        found = (
+            known[registered]
+            if isinstance(registered, str) and registered in known
+            else self.look_up(name, custom_objects)
+        )
         if not inspect.isclass(found):
             return found
         build: Callable[[Any], Any] = getattr(

@@ -101,6 +101,20 @@ class Program:
         Runs the plan once; returns None or the fault (code, source, row, column, value).
         """
 
+    def call_share(
+        self,
+        arrays: Sequence,
+        worker: int,
+        workers: int,
+        step_index: int = 0,
+        rows: object | None = None,
+        first_row: int = 0,
+        n_rows: int = 0,
+    ) -> None:
+        """
+        Runs only what one worker of several does, alone and without waiting, for proofs of what it touches.
+        """
+
     def __str__(self) -> str: ...
     @property
     def n_steps(self) -> int: ...

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ranvier import ops
 from ranvier._lookup import Lookup
+from ranvier._missing import missing
 
 __all__ = [
     "celu",
@@ -518,3 +519,7 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
         True
     """
     return _LOOKUP.deserialize(config, custom_objects)
+
+
+if not TYPE_CHECKING:  # a checker knows the names anyway
+    __getattr__ = missing("ranvier.activations", lambda: __all__)

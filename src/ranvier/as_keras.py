@@ -20,6 +20,7 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from typing import Any
 
+from ranvier._missing import MissingPart
 from ranvier.errors import EnvironmentFault, nearest
 
 __all__ = ["MissingModule", "MissingPart", "install"]
@@ -29,10 +30,6 @@ _PREFIXES = ("tensorflow.keras", "keras")
 
 class MissingModule(EnvironmentFault, ImportError):
     """RV806, also an ImportError: a module of Keras or TensorFlow that is not here."""
-
-
-class MissingPart(EnvironmentFault, AttributeError):
-    """RV806, also an AttributeError: a part of TensorFlow that is not here."""
 
 
 def _ours(name: str) -> str | None:

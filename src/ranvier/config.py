@@ -37,6 +37,7 @@ __all__ = [
     "set_epsilon",
     "set_floatx",
     "set_image_data_format",
+    "version",
 ]
 
 
@@ -101,7 +102,7 @@ VARIABLES: dict[str, Variable] = {
         0, _count, "a whole number", "threads of the native engine; 0: one per core"
     ),
     "RANVIER_VERIFY": Variable(
-        False, _flag, "0, 1", "1: check every graph between passes (for development)"
+        False, _flag, "0, 1", "1: check every graph and plan (for development)"
     ),
     "RANVIER_VERBOSE": Variable(
         0, _count, "0, 1, 2", "1: say what the engine chose; 2: and why"
@@ -225,3 +226,10 @@ def disable_interactive_logging() -> None:
 def is_interactive_logging_enabled() -> bool:
     """Whether ``verbose="auto"`` shows progress."""
     return _interactive_logging
+
+
+def version() -> str:
+    """The version of ranvier, as Keras's ``keras.version()`` tells its own."""
+    from ranvier import __version__
+
+    return __version__

@@ -60,10 +60,17 @@ def _user_frame() -> FrameType | None:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
-        if not name.startswith((_PACKAGE, *_HELPERS)):
+        if not name.startswith((_PACKAGE, *_HELPERS)) and not _numpys(name):
             return frame
         frame = frame.f_back
     return None
+
+
+def _numpys(name: str) -> bool:
+    """Whether a file is NumPy's, which calls back into tensors (``np.mean(t)``)."""
+    numpy = sys.modules.get("numpy")
+    file = getattr(numpy, "__file__", None)
+    return file is not None and name.startswith(os.path.dirname(file) + os.sep)
 
 
 def user_place() -> str:
@@ -136,6 +143,8 @@ class RanvierError(ValueError):
         self.details = details
         self.fix = fix
         self.place = place or user_place()
+        #: What an engine reported (`ranvier.engines.api.Fault`), where one did.
+        self.fault: object = None
         super().__init__(self.format())
 
     @property

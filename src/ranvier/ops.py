@@ -12,6 +12,7 @@ Example:
 from __future__ import annotations
 
 import builtins
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -635,6 +636,52 @@ def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> 
     output = clip(output, EPSILON, 1 - EPSILON)
     return negative(target * log(output) + (1.0 - target) * log(1.0 - output))
 
+
+def __getattr__(name: str) -> Any:
+    """The activations, and Keras's namespaces ``ops.nn`` and ``ops.numpy``."""
+    import sys
+
+    from ranvier import activations
+    from ranvier._missing import missing
+
+    if name in ("nn", "numpy", "math", "core"):
+        return sys.modules[__name__]
+    if name == "gelu":  # approximate here, exact among the activations (Keras)
+        return functools.partial(activations.gelu, approximate=True)
+    if name in ACTIVATIONS:
+        return getattr(activations, name)
+    return missing("ranvier.ops", lambda: [*__all__, *ACTIVATIONS])(name)
+
+
+#: Activations that Keras also has among its operations.
+ACTIVATIONS = frozenset(
+    [
+        "celu",
+        "elu",
+        "gelu",
+        "glu",
+        "hard_shrink",
+        "hard_sigmoid",
+        "hard_silu",
+        "hard_swish",
+        "hard_tanh",
+        "leaky_relu",
+        "log_sigmoid",
+        "relu6",
+        "selu",
+        "silu",
+        "soft_shrink",
+        "softplus",
+        "softsign",
+        "sparse_plus",
+        "sparse_sigmoid",
+        "sparsemax",
+        "squareplus",
+        "swish",
+        "tanh_shrink",
+        "threshold",
+    ]
+)
 
 __all__ = [
     "abs",

@@ -4,6 +4,8 @@ from ranvier.models import load_model, save_model
 from ranvier.models.allowed import (
     custom_object_scope,
     get_custom_objects,
+    get_registered_name,
+    get_registered_object,
     register_keras_serializable,
 )
 from ranvier.models.registry import (
@@ -19,6 +21,8 @@ __all__ = [
     "custom_object_scope",
     "deserialize_keras_object",
     "get_custom_objects",
+    "get_registered_name",
+    "get_registered_object",
     "load_model",
     "load_weights",
     "register_keras_serializable",

@@ -132,8 +132,7 @@ def test_a_recurrent_layer_over_batches_of_other_lengths() -> None:
     model = keras.Sequential(
         [keras.Input((None, 2)), Recurrent(8), keras.layers.Dense(1)]
     )
-    # There is no native scan yet.
-    model.compile(keras.optimizers.Adam(0.02), "mse", engine="reference")
+    model.compile(keras.optimizers.Adam(0.02), "mse")
 
     def batches() -> Any:
         for i in range(40):

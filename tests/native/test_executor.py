@@ -390,3 +390,28 @@ def test_text_of_a_plan():
     assert "column_sums" in text
     assert "r2=add r0 r1" in text
     assert len(text.splitlines()) == plan.n_steps == 4
+
+
+def test_workers_meet_between_whole_batches_and_the_last_one():
+    """The plans of both know nothing of each other, but share the variables."""
+    n = 1_000_000
+    full, tail = PlanBuilder(), PlanBuilder()
+    for b in (full, tail):
+        b.external(4 * n, writable=True)
+        b.external(4 * n, writable=True)
+    x, y = Ref(EXTERNAL, 0, 0, 4 * n), Ref(EXTERNAL, 1, 0, 4 * n)
+    slow = Elementwise((n,))
+    value = slow.load(0)
+    for _ in range(6):
+        value = slow.op("tanh", value)
+    slow.store(slow.op("add", value, slow.constant(1.0)), 0)
+    full.step("ew_run", [x], program=slow, barrier=1, single=True)
+    read = Elementwise((n,))
+    read.store(read.op("neg", read.load(0)), 1)
+    tail.step("ew_run", [x, y], program=read, units=3)
+    tail.step("fill", [x.at(0, 4)], [1, 0], [0.0], barrier=1, single=True)
+    for _ in range(5):
+        state, out = np.zeros(n, "f4"), np.zeros(n, "f4")
+        run_epoch(full.build(), tail.build(), [state, out], rows=3, batch=2, workers=3)
+        np.testing.assert_array_equal(out[1:], -state[1:])
+        assert (state[1:] == 1).all()

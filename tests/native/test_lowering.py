@@ -17,11 +17,11 @@ from ranvier.engines.native.draft import (
     Access,
     Draft,
     divide,
-    place_barriers,
     place_buffers,
 )
 from ranvier.engines.native.storage import Panels
 from ranvier.engines.native.values import Buffer
+from ranvier.engines.native.waits import place_barriers
 from ranvier.graph import Dim, Spec, Variable, trace
 from ranvier.graph import composites as c
 from ranvier.graph import functions as f
@@ -354,3 +354,20 @@ def _depend(a: Draft, b: Draft) -> bool:
             if not one_worker and not (same_parts and x.share and first == second):
                 return True
     return False
+
+
+def test_what_other_steps_read_is_not_computed_in_arrays_of_the_callers() -> None:
+    """Kernels read behind the end of an operand: it needs the arena's padding."""
+    w = Variable(np.ones((20, 20), "float32"), name="w")
+
+    def step(i: Mapping[str, Any]) -> dict[str, Any]:
+        y = f.tanh(f.matmul(i["x"], w))
+        return {"y": y, "z": f.matmul(y, w)}
+
+    for draft in steps_of(step, X):
+        assert not any(
+            isinstance(a.buffer.key, tuple) and a.buffer.key[0] == "output"
+            for a in draft.reads
+        )
+    (last,) = [s for s in steps_of(step, X) if s.kernel == "gemm_nn"][1:]
+    assert last.writes[0].buffer.key == ("output", "z"), "nobody reads z: no copy"

@@ -142,7 +142,8 @@ def test_second_derivatives(name: str) -> None:
         np.testing.assert_allclose(got["h"], h, rtol=2e-3, atol=2e-4)
 
 
-def test_a_recurrent_scan() -> None:
+@pytest.mark.parametrize("engine", ["reference", "native"])
+def test_a_recurrent_scan(engine: str) -> None:
     """Backwards through time, first and second order."""
     rng = np.random.default_rng(4)
     x, w = (np.float32(rng.normal(size=s)) for s in ((6, 2, 3), (3, 3)))
@@ -170,7 +171,7 @@ def test_a_recurrent_scan() -> None:
         return jnp.sum(gx**2) + jnp.sum(gw**2)
 
     specs = {"x": Spec(x.shape, "float32"), "w": Spec(w.shape, "float32")}
-    got = run("reference", trace(step, specs), {"x": x, "w": w})
+    got = run(engine, trace(step, specs), {"x": x, "w": w})
     gx, gw = jax.grad(loss, argnums=(0, 1))(x, w)
     for name, want in (("gx", gx), ("gw", gw), ("h", jax.grad(again)(w))):
         np.testing.assert_allclose(got[name], want, rtol=2e-3, atol=2e-4)

@@ -2,56 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import (
     Program,
+    assert_near,
     assert_same_bits,
     evaluate,
     programs,
     run,
     slopes_agree,
     wide,
+    workers,
 )
 
 from ranvier.engines import api
-from ranvier.engines.native import engine as native
 from ranvier.graph import Dim, Graph, Spec, trace
 from ranvier.graph import functions as f
 from ranvier.graph.passes.grad import gradients
 from ranvier.graph.passes.simplify import simplify
 
 ROWS = Dim.symbol("batch")
-
-
-@contextmanager
-def workers(count: int) -> Iterator[None]:
-    """Plans made inside are shared by so many workers, however small they are."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(native, "config_threads", lambda: count)
-        patch.setattr(native, "ALONE_NS", 0.0)
-        yield
-
-
-def assert_near(got: Mapping[str, Any], want: Mapping[str, Any]) -> None:
-    """Equal but for a few roundings of the largest value in each result."""
-    for name in want:
-        a, b = np.asarray(got[name], "float64"), np.asarray(want[name], "float64")
-        assert a.shape == b.shape
-        assert np.isfinite(b).all()
-        np.testing.assert_allclose(
-            a,
-            b,
-            rtol=2e-4,
-            atol=2e-5 * max(1.0, np.abs(b).max(initial=0)),
-            err_msg=name,
-        )
 
 
 @given(programs(ROWS), st.integers(1, 6))

@@ -307,3 +307,19 @@ def test_loops_and_branches_run_eagerly_too() -> None:
         == 1
     )
     assert float(while_loop(lambda x: x < 5.0, lambda x: x + 2.0, 0.0)) == 6
+
+
+def test_no_rounds_give_results_of_the_right_shape() -> None:
+    """Sizes known only when it runs included."""
+
+    def step(inputs: Mapping[str, Any]) -> dict[str, Any]:
+        last, ys = scan(lambda c, x: (c + x, x * 2.0), inputs["c"], inputs["x"])
+        return {"last": last, "ys": ys}
+
+    graph = trace(step, {"x": Spec((T, B, 3), "float32"), "c": Spec((B, 3), "float32")})
+    for engine in ("reference", "native"):
+        found = run(
+            engine, graph, {"x": np.zeros((0, 2, 3), "f4"), "c": np.ones((2, 3), "f4")}
+        )
+        assert found["ys"].shape == (0, 2, 3)
+        np.testing.assert_array_equal(found["last"], np.ones((2, 3)))

@@ -549,17 +549,6 @@ def test_a_python_metric_works_and_says_so() -> None:
     assert accuracy == pytest.approx(hits)
 
 
-def test_a_python_loss_is_refused_or_run_eagerly() -> None:
-    x, _ = rows()
-
-    def strange(y_true: Any, y_pred: Any) -> Any:
-        if ops.mean(y_pred) > 0:
-            return ops.mean(ops.square(y_true - y_pred))
-        return ops.mean(ops.abs(y_true - y_pred))
-
-    refused(network(1, loss=strange), "RV110", "ops.where", x=x, y=x[:, :1])
-
-
 def test_run_eagerly_runs_python_on_every_batch() -> None:
     x, y = rows()
     calls = []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from ranvier._missing import missing
 from ranvier.callbacks.callback import Callback
 from ranvier.callbacks.callback_list import CallbackList
 from ranvier.callbacks.csv_logger import CSVLogger
@@ -27,3 +30,6 @@ __all__ = [
     "ReduceLROnPlateau",
     "TerminateOnNaN",
 ]
+
+if not TYPE_CHECKING:  # a checker knows the names anyway
+    __getattr__ = missing("ranvier.callbacks", lambda: __all__)

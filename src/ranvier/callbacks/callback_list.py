@@ -8,6 +8,7 @@ from typing import Any
 from ranvier.callbacks.callback import BATCH_HOOKS, Callback, Logs, overrides
 from ranvier.callbacks.history import History
 from ranvier.callbacks.progress import ProgbarLogger
+from ranvier.errors import ShapeError
 
 __all__ = ["CallbackList", "plain_logs"]
 
@@ -30,6 +31,18 @@ def _flat(callbacks: Any) -> Iterator[Any]:
     if isinstance(callbacks, (list, tuple)):
         for callback in callbacks:
             yield from _flat(callback)
+    elif isinstance(callbacks, type) or (
+        callbacks is not None and not hasattr(callbacks, "on_epoch_end")
+    ):
+        name = callbacks.__name__ if isinstance(callbacks, type) else repr(callbacks)
+        raise ShapeError(
+            "RV100",
+            f"this is no callback: {name[:60]}",
+            details="a class, not an object" if isinstance(callbacks, type) else "",
+            fix=f"{name}()"
+            if isinstance(callbacks, type)
+            else "an object of a class derived from keras.callbacks.Callback",
+        )
     elif callbacks is not None:
         yield callbacks
 

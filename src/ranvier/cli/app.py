@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from ranvier.cli.output import Output
+from ranvier import __version__
+from ranvier.cli.output import Output, Unwritable
 from ranvier.errors import RanvierError
 
 __all__ = ["cli", "run"]
@@ -46,6 +47,13 @@ def run(argv: list[str]) -> int:
     except RanvierError as fault:
         Output(as_json=as_json).error(fault)
         return DIVERGED if fault.code in ("RV301", "RV302") else ERROR
+    except Unwritable as fault:
+        from ranvier.errors import FileError
+
+        Output().error(
+            FileError("RV603", "the output cannot be written", details=str(fault))
+        )
+        return ERROR
     except MemoryError:
         from ranvier.errors import EnvironmentFault
 
@@ -64,7 +72,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="JSON lines on stdo
     context_settings={"help_option_names": ["-h", "--help"]},
     invoke_without_command=False,
 )
-@click.version_option(package_name="ranvier", message="ranvier %(version)s")
+@click.version_option(version=__version__, message="ranvier %(version)s")
 def cli() -> None:
     """Trains neural networks on an ordinary CPU.
 

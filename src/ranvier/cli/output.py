@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from ranvier.errors import Finding, RanvierError, RanvierWarning
 
-__all__ = ["Output", "number"]
+__all__ = ["Output", "Unwritable", "number"]
 
 
 def number(value: float) -> str:
@@ -30,6 +30,19 @@ def number(value: float) -> str:
     if value != 0 and not 1e-4 <= abs(value) < 1e6:
         return f"{value:.4g}"
     return f"{value:.4f}".rstrip("0").rstrip(".")
+
+
+class Unwritable(OSError):
+    """What a command prints cannot be written: the disk it goes to is full."""
+
+
+def _print(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as fault:
+        raise Unwritable(fault.errno, fault.strerror) from fault
 
 
 class Output:
@@ -51,14 +64,14 @@ class Output:
 
     def json(self, value: Mapping[str, Any]) -> None:
         """One JSON object on a line of its own."""
-        print(json.dumps(value, default=str), flush=True)
+        _print(json.dumps(value, default=str))
 
     def line(self, text: str = "") -> None:
         """A result, on stdout; nothing in JSON mode."""
         if self.as_json:
             return
         self.clear()
-        print(text, flush=True)
+        _print(text)
 
     def talk(self, text: str) -> None:
         """A line of context; nothing when quiet or in JSON mode."""
@@ -95,7 +108,8 @@ class Output:
         """An error, on stderr; in JSON mode an object on stdout as well."""
         self.clear()
         if self.as_json:
-            self.json({"k": "error", **fault.as_dict()})
+            # The place is a line of this command's own, which tells nobody anything.
+            self.json({"k": "error", **fault.as_dict(), "place": ""})
         text = fault.format(place=False)
         if self.color:
             head, _, rest = text.partition(":")

@@ -232,6 +232,12 @@ class _Training:
         except RanvierError as fault:
             self.run.event("end", status="error", code=fault.code)
             raise
+        except OSError:
+            # Nobody reads the lines any more, or the disk they go to is full: the
+            # training that was done must not be lost for that.
+            self._save()
+            self.run.event("end", status="interrupted", epoch=self.done)
+            raise
         finally:
             self.output.clear()
         if self.saved_epoch != self.done:
@@ -252,6 +258,7 @@ class _Training:
         size = config["batch_size"]
         rest = self.rows % size
         last = f", the last of {rest} rows" if rest else ""
+        left = self.epochs - first_epoch
         output.field(
             "data",
             f"fashion-mnist   {len(data.x_train):,} images for training "
@@ -266,8 +273,8 @@ class _Training:
         output.field(
             "plan",
             f"{self.rows:,} rows / {size} = {self.updates:,} updates per epoch{last}; "
-            f"x {self.epochs - first_epoch} epochs = "
-            f"{self.updates * (self.epochs - first_epoch):,}   "
+            f"x {left} epoch{'s' * (left != 1)} = "
+            f"{self.updates * left:,}   "
             f"{config['optimizer']}   seed {config['seed']}",
         )
         if output.as_json:

@@ -30,6 +30,13 @@ def as_leaf(value: Any, what: str) -> Array:
         value = _converted(value, what)
     kind = value.dtype.kind
     if kind not in "fiub":
+        if kind in "US" and value.ndim == 0:
+            raise DataError(
+                "RV203",
+                f"{what} is the text {str(value)[:60]!r}",
+                fix="the numbers themselves; read a file first, for example with "
+                "np.loadtxt(path, delimiter=',')",
+            )
         raise _refused(value, what)
     if value.ndim == 0:
         raise ShapeError(

@@ -37,7 +37,8 @@ class Batches:
         order: Row numbers, a `Shuffle`, or ``None`` for rows as they are.
         first: Number of the first batch to run.
         count: How many batches to run; all by default.
-        check_finite: Names of inputs in which NaN and infinity are faults.
+        check_finite: Names of inputs, and of the graph's checks, in which NaN and
+            infinity are faults.
     """
 
     arrays: Mapping[str, Array]
@@ -69,12 +70,12 @@ class Batches:
 
 @dataclass(frozen=True)
 class Fault:
-    """Bad data met in a batch; nothing of that step was written.
+    """What was wrong with a batch; nothing of that step was written.
 
     Attributes:
         code: ``RV105`` (label out of range), ``RV204`` (not finite), ``RV111`` (index out
             of range), ``RV301`` (the loss is not finite).
-        input: Name of the input, as far as known.
+        input: Name of the input (RV301: of the graph's check), as far as known.
         row: Row of the array.
         column: Column in the row's flattened values.
         value: What was found.
@@ -116,8 +117,18 @@ class Executable(Protocol):
 
     graph: Graph
 
-    def call(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Run once; variables are updated, outputs returned."""
+    def call(
+        self, inputs: Mapping[str, Array], check_finite: Sequence[str] = ()
+    ) -> dict[str, Array]:
+        """Run once; variables are updated, outputs returned.
+
+        Args:
+            inputs: An array for each input of the graph.
+            check_finite: Names of the graph's checks to look at.
+
+        Raises:
+            RanvierError: for a fault, which it carries as ``fault``.
+        """
         ...
 
     def run(

@@ -85,6 +85,8 @@ def _native(record: Op | Composite) -> str:
         return "kernel" if name in KERNELS else "its body"
     if name in ELEMENTWISE or name == "stop_gradient":
         return "fused"
+    if name in ROWS and record.family == "region":
+        return "steps"
     if name in ROWS:
         return "view" if name in ALIASES else "kernel"
     return ""
@@ -99,7 +101,8 @@ def render(found: list[Row]) -> str:
         "to the registry. The reference engine runs every operation: its NumPy function is",
         "the definition. *Native* says how the native engine runs it: **fused** with its",
         "neighbours into one pass, as a **view** that moves nothing, by a **kernel** of its",
-        "own, or as **its body** of simpler operations. *Tolerance* is the largest error",
+        "own, as **its body** of simpler operations, or as **steps** that run again, or not",
+        "at all. *Tolerance* is the largest error",
         "relative to the definition, in units of 2⁻²³ of max(1, |value|).",
         "",
         "| operation | family | gradient | tolerance | native |",

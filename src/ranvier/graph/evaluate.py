@@ -30,11 +30,18 @@ class Interpreter:
 
     def run(self, results: Sequence[Node], known: Mapping[Node, Any]) -> list[Any]:
         """Values of ``results``, given the values of leaves (or any other nodes)."""
+        values = self.values(results, known)
+        return [values[node] for node in results]
+
+    def values(
+        self, results: Sequence[Node], known: Mapping[Node, Any]
+    ) -> dict[Node, Any]:
+        """Values of ``results`` and of all nodes on the way to them."""
         values: dict[Node, Any] = dict(known)
         for node in walk(results):
             if node not in values:
-                values[node] = self._value(node, values)
-        return [values[node] for node in results]
+                values[node] = self.value(node, values)
+        return values
 
     def region(self, region: Region, args: Sequence[Array]) -> tuple[Array, ...]:
         """Results of a region applied to arrays."""
@@ -47,7 +54,8 @@ class Interpreter:
         wide = self.float64 and array.dtype == np.float32
         return array.astype(np.float64) if wide else array
 
-    def _value(self, node: Node, values: dict[Node, Any]) -> Any:
+    def value(self, node: Node, values: Mapping[Node, Any]) -> Any:
+        """The value of one node, given those of its inputs."""
         op = node.op
         if op.name == "const":
             return self.widen(node.attrs["value"])
@@ -62,5 +70,5 @@ class Interpreter:
         if self.float64 and attrs.get("dtype") == "float32":
             attrs["dtype"] = "float64"
         if op.family == "region":
-            return op.ref(*args, **attrs, evaluate=self.region)
+            return op.ref(*args, **attrs, evaluate=self.region, sizes=self.sizes)
         return np.asarray(op.ref(*args, **attrs))

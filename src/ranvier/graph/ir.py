@@ -105,15 +105,18 @@ class Graph:
         inputs: Placeholders by name.
         outputs: Results by name (logs, predictions).
         updates: New value of every variable that the step changes.
+        checks: Scalars by name. A run that is asked to check one stops before the first
+            write of a step in which it is not finite.
     """
 
     inputs: dict[str, Node]
     outputs: dict[str, Node]
     updates: dict[Variable, Node] = field(default_factory=dict)
+    checks: dict[str, Node] = field(default_factory=dict)
 
     def results(self) -> list[Node]:
-        """All nodes that must be computed."""
-        return [*self.outputs.values(), *self.updates.values()]
+        """All nodes that must be computed: outputs, updates, checks."""
+        return [*self.outputs.values(), *self.updates.values(), *self.checks.values()]
 
     def nodes(self) -> list[Node]:
         """All nodes, each after its inputs."""
@@ -213,4 +216,5 @@ def text(graph: Graph) -> str:
         f"assign {variable.path} = {names[node]}"
         for variable, node in graph.updates.items()
     ]
+    lines += [f"check {name} = {names[node]}" for name, node in graph.checks.items()]
     return "\n".join(lines)

@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ranvier.errors import DataError, ShapeError
-from ranvier.graph.dims import Dim, Shape
+from ranvier.graph.dims import Dim, Shape, unify
 from ranvier.graph.ir import Graph, Node, Origin, Region, Spec, walk
 from ranvier.graph.op import Composite, Op
+from ranvier.graph.operators import Operators
+from ranvier.graph.operators import functions as _functions
 
 if TYPE_CHECKING:
     from ranvier.graph.variable import Variable
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+#: Not the user's: this package, NumPy calling back into tensors, generated code.
+_LIBRARIES = (_PACKAGE, os.path.dirname(np.__file__) + os.sep, "<")
 FLOATX = "float32"
 
 
@@ -69,112 +73,10 @@ def users_line() -> str:
     frame = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
-        if not name.startswith(_PACKAGE) and not name.startswith("<"):
+        if not name.startswith(_LIBRARIES):
             return f"{name}:{frame.f_lineno}"
         frame = frame.f_back  # type: ignore[assignment]
     return ""
-
-
-class Operators:
-    """Arithmetic on tensors and variables, through `ranvier.graph.functions`."""
-
-    __slots__ = ()
-    __array_ufunc__ = None  # let numpy arrays defer to our reflected operators
-
-    def __add__(self, other: Any) -> Tensor:
-        return _functions().add(self, other)
-
-    def __radd__(self, other: Any) -> Tensor:
-        return _functions().add(other, self)
-
-    def __sub__(self, other: Any) -> Tensor:
-        return _functions().subtract(self, other)
-
-    def __rsub__(self, other: Any) -> Tensor:
-        return _functions().subtract(other, self)
-
-    def __mul__(self, other: Any) -> Tensor:
-        return _functions().multiply(self, other)
-
-    def __rmul__(self, other: Any) -> Tensor:
-        return _functions().multiply(other, self)
-
-    def __truediv__(self, other: Any) -> Tensor:
-        return _functions().divide(self, other)
-
-    def __rtruediv__(self, other: Any) -> Tensor:
-        return _functions().divide(other, self)
-
-    def __floordiv__(self, other: Any) -> Tensor:
-        return _functions().floor_divide(self, other)
-
-    def __rfloordiv__(self, other: Any) -> Tensor:
-        return _functions().floor_divide(other, self)
-
-    def __mod__(self, other: Any) -> Tensor:
-        return _functions().mod(self, other)
-
-    def __rmod__(self, other: Any) -> Tensor:
-        return _functions().mod(other, self)
-
-    def __pow__(self, other: Any) -> Tensor:
-        return _functions().power(self, other)
-
-    def __rpow__(self, other: Any) -> Tensor:
-        return _functions().power(other, self)
-
-    def __matmul__(self, other: Any) -> Tensor:
-        return _functions().matmul(self, other)
-
-    def __rmatmul__(self, other: Any) -> Tensor:
-        return _functions().matmul(other, self)
-
-    def __neg__(self) -> Tensor:
-        return _functions().negative(self)
-
-    def __abs__(self) -> Tensor:
-        return _functions().absolute(self)
-
-    def __invert__(self) -> Tensor:
-        return _functions().logical_not(self)
-
-    def __and__(self, other: Any) -> Tensor:
-        return _functions().logical_and(self, other)
-
-    def __or__(self, other: Any) -> Tensor:
-        return _functions().logical_or(self, other)
-
-    def __xor__(self, other: Any) -> Tensor:
-        return _functions().logical_xor(self, other)
-
-    def __lt__(self, other: Any) -> Tensor:
-        return _functions().less(self, other)
-
-    def __le__(self, other: Any) -> Tensor:
-        return _functions().less_equal(self, other)
-
-    def __gt__(self, other: Any) -> Tensor:
-        return _functions().greater(self, other)
-
-    def __ge__(self, other: Any) -> Tensor:
-        return _functions().greater_equal(self, other)
-
-    def __eq__(self, other: object) -> Any:
-        return _functions().equal(self, other)
-
-    def __ne__(self, other: object) -> Any:
-        return _functions().not_equal(self, other)
-
-    def __getitem__(self, key: Any) -> Tensor:
-        return _functions().getitem(self, key)
-
-    __hash__ = object.__hash__
-
-
-def _functions() -> Any:
-    from ranvier.graph import functions
-
-    return functions
 
 
 class Tensor(Operators):
@@ -232,21 +134,27 @@ class Tensor(Operators):
         return _functions().transpose(self)
 
     def numpy(self) -> np.ndarray[Any, Any]:
-        """The numbers.
+        """The numbers; of a symbol, those of this batch where Python runs on each.
 
         Raises:
-            ShapeError: RV110, when it is a symbol, which has none.
+            ShapeError: RV110, when it is a symbol, which has none while a step is traced.
         """
-        if self._value is None:
-            raise _no_value(self, "numpy()")
-        return self._value
+        return self._numbers("numpy()")
+
+    def _numbers(self, use: str) -> np.ndarray[Any, Any]:
+        if self._value is not None:
+            return self._value
+        trace = current_trace()
+        assert self._node is not None
+        found = None if trace is None else trace.numbers(self._node)
+        if found is None:
+            raise _no_value(self, use)
+        return found
 
     def __array__(
         self, dtype: Any = None, copy: bool | None = None
     ) -> np.ndarray[Any, Any]:
-        array = self.numpy() if self._value is not None else None
-        if array is None:
-            raise _no_value(self, "numpy.asarray")
+        array = self._numbers("numpy.asarray")
         return array if dtype is None else array.astype(dtype)
 
     def __dlpack__(self, **kwargs: Any) -> Any:
@@ -272,9 +180,7 @@ class Tensor(Operators):
         return bool(self._only("if, and, or, not"))
 
     def _only(self, use: str) -> Any:
-        if self._value is None:
-            raise _no_value(self, use)
-        return self._value.item()
+        return self._numbers(use).item()
 
     def __len__(self) -> int:
         if not self.shape:
@@ -287,11 +193,14 @@ class Tensor(Operators):
         return (self[i] for i in range(self.shape[0]))
 
     def __format__(self, how: str) -> str:
-        if self._value is not None and self._value.ndim == 0:
-            return format(self._value.item(), how)
+        if self.ndim == 0 and (how or self._value is not None):
+            return format(self._only("format()"), how)
         return format(str(self), how)
 
     def __repr__(self) -> str:
+        trace = current_trace()
+        if self._node is not None and trace is not None and trace.defines_by_run:
+            return f"<Tensor {self.spec} {trace.numbers(self._node)}>"
         if self._node is not None:
             return f"<Tensor {self._node.spec} = {self._node.op.name}(…)>"
         return f"<Tensor {self.spec} {self._value}>"
@@ -308,14 +217,31 @@ def _no_value(tensor: Tensor, use: str) -> ShapeError:
 
 
 class Trace:
-    """What is known while Python runs on symbols: the bindings of variables."""
+    """What is known while Python runs on symbols: the bindings of variables.
 
-    def __init__(self, parent: Trace | None = None) -> None:
+    Args:
+        parent: The trace that this one is a region of.
+        values: Numbers of the inputs, where a step is defined by running it: then every
+            symbol has the numbers of this batch too.
+        sizes: The integer of each symbolic size, with `values`.
+    """
+
+    def __init__(
+        self,
+        parent: Trace | None = None,
+        values: Mapping[Node, Any] | None = None,
+        sizes: Mapping[str, int] | None = None,
+    ) -> None:
         self.parent = parent
+        self._values = None if values is None else dict(values)
+        self._sizes = sizes
+        #: Lines of the user's at which numbers were taken out of the graph.
+        self.taken: list[str] = []
         self.initial: dict[Variable, Node] = {}
         self.bindings: dict[Variable, Node] = {}
         self.assigned: dict[Variable, Node] = {}
         self.taps: dict[str, Node] = {}
+        self.checks: dict[str, Node] = {}
 
     def read(self, variable: Variable) -> Node:
         """The current symbol of a variable."""
@@ -334,6 +260,36 @@ class Trace:
         self.read(variable)
         self.bindings[variable] = node
         self.assigned[variable] = node
+
+    @property
+    def defines_by_run(self) -> bool:
+        """Whether symbols have numbers."""
+        return self.root._values is not None
+
+    @property
+    def root(self) -> Trace:
+        """The trace of the whole step."""
+        return self if self.parent is None else self.parent.root
+
+    def numbers(self, node: Node) -> Any:
+        """The numbers of a symbol in this batch; ``None`` where it has none."""
+        from ranvier.graph.evaluate import Interpreter
+
+        root = self.root
+        if root._values is None:
+            return None
+        order = _walk_until([node], root._values)
+        if any(n.op is PARAM for n in order):
+            return None  # inside a loop or branch
+        interpreter = Interpreter(root._sizes)
+        for n in order:
+            root._values[n] = (
+                n.attrs["variable"].storage.read()
+                if n.op is VARIABLE
+                else interpreter.value(n, root._values)
+            )
+        root.taken.append(users_line())
+        return root._values[node]
 
     def lift(self, tensor: Tensor) -> Node:
         """The node of a tensor; a value becomes a constant."""
@@ -366,6 +322,25 @@ def tap(name: str, value: Any) -> Any:
     return value
 
 
+def must_be_finite(name: str, value: Any) -> None:
+    """Make a scalar of a step one that a run may check before it writes anything.
+
+    Numbers that no step computes, and values inside a loop or branch, are left alone.
+
+    Raises:
+        ShapeError: RV108, when the value is not a floating scalar.
+    """
+    trace = current_trace()
+    tensor = _tensor(value)
+    if trace is None or trace.parent is not None or tensor.node is None:
+        return
+    if tensor.shape != () or not tensor.spec.floating:
+        raise ShapeError("RV108", f"check {name!r} needs a scalar, got {tensor!r}")
+    if tensor.dtype not in ("float32", "float64"):
+        tensor = _functions().cast(tensor, "float32")
+    trace.checks[name] = trace.lift(tensor)
+
+
 def constant(value: np.ndarray[Any, Any]) -> Node:
     """A constant node. The array must not change afterwards."""
     return Node(CONST, (), {"value": value}, Spec(value.shape, str(value.dtype)))
@@ -379,10 +354,11 @@ def constant_array(value: Any, dtype: str | None = None) -> np.ndarray[Any, Any]
         array = np.asarray(value)
         if dtype is None and array.dtype == np.float64:
             array = array.astype(FLOATX)
-        if dtype is None and array.dtype == object:
+        if array.dtype.kind in "OUSMmV" and not (dtype and array.dtype == object):
+            what = "Python objects" if array.dtype == object else str(array.dtype)
             raise DataError(
                 "RV203",
-                "a tensor cannot be made from Python objects",
+                f"a tensor cannot be made from {what}",
                 details=f"got {type(value).__name__} {str(value)[:60]!r}",
                 fix="pass numbers of one type, or an array with a numeric dtype",
             )
@@ -439,7 +415,7 @@ def apply(op: Op | Composite, *args: Any, **attrs: Any) -> Any:
         if op.family == "region":
             from ranvier.graph.evaluate import Interpreter
 
-            attrs["evaluate"] = Interpreter().region
+            attrs |= {"evaluate": Interpreter().region, "sizes": {}}
         found = op.ref(*[t.numpy() for t in tensors], **attrs)
         if isinstance(found, tuple):
             return tuple(Tensor(value=np.asarray(f)) for f in found)
@@ -630,6 +606,7 @@ def call_region(region: Region, args: Sequence[Node]) -> tuple[Node, ...]:
 def trace(
     fn: Callable[..., Mapping[str, Any]],
     inputs: Mapping[str, Spec],
+    values: Mapping[str, np.ndarray[Any, Any]] | None = None,
 ) -> Graph:
     """Trace a function of named inputs into a graph.
 
@@ -637,6 +614,9 @@ def trace(
         fn: Called with a dict of symbols; returns a dict of named outputs. Variables
             it assigns become updates of the graph.
         inputs: Spec of each input.
+        values: An array for each input, to define the step by running it: inside,
+            ``float(t)``, ``if t > 0`` and ``t.numpy()`` give the numbers for these
+            arrays. The graph is one for such a run.
 
     Returns:
         The graph of the whole step.
@@ -644,8 +624,14 @@ def trace(
     placeholders = {
         name: Node(INPUT, (), {"name": name}, spec) for name, spec in inputs.items()
     }
-    with tracing(Trace()) as active:
+    known: dict[Node, Any] | None = None
+    sizes: dict[str, int] = {}
+    if values is not None:
+        known = {node: values[name] for name, node in placeholders.items()}
+        for node, array in known.items():
+            unify(node.shape, array.shape, sizes)
+    with tracing(Trace(None, known, sizes)) as active:
         found = fn({name: Tensor(node=node) for name, node in placeholders.items()})
         outputs = {name: active.lift(_tensor(value)) for name, value in found.items()}
     outputs |= {f"tap:{name}": node for name, node in active.taps.items()}
-    return Graph(placeholders, outputs, dict(active.assigned))
+    return Graph(placeholders, outputs, dict(active.assigned), active.checks)

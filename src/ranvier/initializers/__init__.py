@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ranvier._lookup import Lookup, snake_case
+from ranvier._missing import missing
 from ranvier.initializers.base import Initializer, compute_fans
 from ranvier.initializers.constants import (
     STFT,
@@ -111,3 +112,7 @@ def get(identifier: Any) -> Any:
     if isinstance(identifier, np.ndarray) or hasattr(identifier, "numpy"):
         return FromArray(identifier)
     return _NAMES.get(identifier)
+
+
+if not TYPE_CHECKING:  # a checker knows the names anyway
+    __getattr__ = missing("ranvier.initializers", lambda: __all__)

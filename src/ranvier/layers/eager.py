@@ -10,6 +10,8 @@ import numpy as np
 from ranvier.engines.choice import compile_graph
 from ranvier.errors import ShapeError
 from ranvier.graph import Dim, Spec, Tensor, Variable, trace, tree
+from ranvier.graph.functions import as_tensor
+from ranvier.graph.locks import building
 from ranvier.graph.trace import constant_array
 from ranvier.layers import tracking
 from ranvier.layers.input_spec import KerasTensor
@@ -51,34 +53,64 @@ def call_eagerly(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
     key = (
         tuple(specs.items()),
         tuple(v if not _is_data(v) else None for v in map(_hashable, flat)),
-        tracking.structure(layer) if layer.built else None,
         repr(tree.map_leaves(lambda _: 0, [args, kwargs])),
     )
-    found = layer._eager.get(key)
+    found = layer._eager.get((*key, tracking.structure(layer)))
     if found is None:
-        structure: list[Any] = []
-
-        def run(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-            leaves = [inputs.get(str(i), v) for i, v in enumerate(flat)]
-            new_args, new_kwargs = tree.rebuild([args, kwargs], leaves)
-            outputs = layer(*new_args, **new_kwargs)
-            structure.append(outputs)
-            return {str(i): o for i, o in enumerate(tree.flatten(outputs))}
-
-        graph = trace(run, specs)
-        if len(layer._eager) >= _LIMIT:
-            layer._eager.clear()
-        found = compile_graph(graph), structure[0]
-        key = (*key[:2], tracking.structure(layer), key[3])
-        layer._eager[key] = found
-    executable, outputs = found
+        with building:  # another thread may be building the same layer
+            found = layer._eager.get((*key, tracking.structure(layer)))
+            if found is None:
+                found = _compiled(layer, args, kwargs, flat, specs)
+                if len(layer._eager) >= _LIMIT:
+                    layer._eager.clear()
+                layer._eager[*key, tracking.structure(layer)] = found
+    executable, outputs, owners = found
     values = executable.call({str(i): a for i, a in arrays.items()})
-    layer._clear_losses()
+    with building:
+        layer._clear_losses()
+        for i, part in enumerate(owners):
+            part._call_losses.append(Tensor(value=np.asarray(values[f"loss{i}"])))
     leaves = [
         Tensor(value=np.asarray(values[str(i)]))
         for i in range(len(tree.flatten(outputs)))
     ]
     return tree.rebuild(outputs, leaves)
+
+
+def _compiled(
+    layer: Any,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    flat: Sequence[Any],
+    specs: Mapping[str, Spec],
+) -> tuple[Any, Any, list[Any]]:
+    """The layer's graph for such arguments, compiled.
+
+    Returns:
+        The executable, the structure of the outputs, and the layers whose losses are
+        its further outputs.
+    """
+    structure: list[Any] = []
+
+    def run(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        leaves = [inputs.get(str(i), v) for i, v in enumerate(flat)]
+        new_args, new_kwargs = tree.rebuild([args, kwargs], leaves)
+        outputs = layer(*new_args, **new_kwargs)
+        losses = [
+            (part, loss)
+            for part in layer._flatten_layers()
+            for loss in part._call_losses
+        ]
+        structure.extend((outputs, [part for part, _ in losses]))
+        return {str(i): o for i, o in enumerate(tree.flatten(outputs))} | {
+            f"loss{i}": as_tensor(loss) for i, (_, loss) in enumerate(losses)
+        }
+
+    try:
+        graph = trace(run, specs)
+    finally:
+        layer._clear_losses()
+    return compile_graph(graph), *structure
 
 
 def _hashable(value: Any) -> Any:
@@ -140,8 +172,9 @@ def output_shape(layer: Any, input_shape: Any) -> Any:
         found.append(layer(tree.map_leaves(lambda n: inputs[n], structure)))
         return {}
 
-    trace(run, specs)
-    layer._clear_losses()
+    with building:
+        trace(run, specs)
+        layer._clear_losses()
 
     def shape_of(value: Any) -> Any:
         return tuple(None if isinstance(s, Dim) else s for s in value.shape)

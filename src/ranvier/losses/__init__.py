@@ -7,9 +7,10 @@ reduction over the batch, sample weights and masks.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ranvier._lookup import Lookup
+from ranvier._missing import missing
 from ranvier.losses.base import Loss, LossFunctionWrapper
 from ranvier.losses.binary import (
     BinaryCrossentropy,
@@ -206,3 +207,7 @@ def resolve(
         return loss
     name = identifier if isinstance(identifier, str) else object_name(loss)
     return LossFunctionWrapper(loss, name=name)
+
+
+if not TYPE_CHECKING:  # a checker knows the names anyway
+    __getattr__ = missing("ranvier.losses", lambda: __all__)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ranvier._lookup import Lookup
+from ranvier._missing import missing
 from ranvier.losses import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -231,3 +232,7 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
         if name in _LOOKUP.members and not (custom_objects and name in custom_objects):
             return _LOOKUP.members[name]
     return _LOOKUP.deserialize(config, custom_objects)
+
+
+if not TYPE_CHECKING:  # a checker knows the names anyway
+    __getattr__ = missing("ranvier.metrics", lambda: __all__)

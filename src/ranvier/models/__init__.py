@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ranvier._missing import missing
+from ranvier.models.cloning import clone_model, model_from_json
 from ranvier.models.model import Model
 from ranvier.models.sequential import Sequential
 
@@ -32,9 +34,21 @@ def load_model(
     )
 
 
-def save_model(model: Any, filepath: Any, overwrite: bool = True) -> None:
+def save_model(
+    model: Any, filepath: Any, overwrite: bool = True, zipped: Any = None, **kwargs: Any
+) -> None:
     """Writes a model to a ``.keras`` file; the same as ``model.save(filepath)``."""
-    model.save(filepath, overwrite=overwrite)
+    model.save(filepath, overwrite=overwrite, zipped=zipped, **kwargs)
 
 
-__all__ = ["Model", "Sequential", "load_model", "save_model"]
+__all__ = [
+    "Model",
+    "Sequential",
+    "clone_model",
+    "load_model",
+    "model_from_json",
+    "save_model",
+]
+
+if not TYPE_CHECKING:  # a checker knows the names anyway
+    __getattr__ = missing("ranvier.models", lambda: __all__)

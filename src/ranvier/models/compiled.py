@@ -11,18 +11,12 @@ from ranvier.graph import current_trace, tree
 from ranvier.graph.trace import outside
 from ranvier.layers.input_spec import show
 from ranvier.metrics.base import Metric
+from ranvier.models.by_run import may_need_numbers, must_depend, untraceable
 
 
 def is_nested(value: Any) -> bool:
     """Whether outputs or targets are a structure rather than one tensor."""
     return isinstance(value, (list, tuple, Mapping))
-
-
-def untraceable(fault: BaseException) -> bool:
-    """Whether Python code failed because it wanted numbers while a step is traced."""
-    if isinstance(fault, RanvierError):
-        return fault.code == "RV110"
-    return isinstance(fault, TypeError) and "ufunc" in str(fault)
 
 
 def by_output(value: Any, y_pred: Any, what: str) -> list[tuple[Any, Any]]:
@@ -115,7 +109,13 @@ class CompileLoss:
                 label = f"{name}_loss" if not index else f"{name}_loss_{index}"
                 self.metrics.append(metrics.Mean(name=label))
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+    def __call__(
+        self,
+        y_true: Any,
+        y_pred: Any,
+        sample_weight: Any = None,
+        training: bool = False,
+    ) -> Any:
         """The total loss; `None` where no output has a loss."""
         if y_true is None:
             raise ShapeError(
@@ -135,7 +135,12 @@ class CompileLoss:
             weight = sample_weight
             if is_nested(weight):
                 weight = _only(weight) if key is None else _at(weight, key)
-            value = _compared(loss, target, output, weight)
+            trace = current_trace()
+            taken = 0 if trace is None else len(trace.taken)
+            with may_need_numbers(loss.name):
+                value = _compared(loss, target, output, weight)
+            if training:
+                must_depend(loss.name, value, output, taken)
             if tracker is not None:
                 tracker.update_state(
                     value, sample_weight=tree.flatten(y_pred)[0].shape[0]

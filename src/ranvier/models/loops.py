@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,15 @@ from ranvier import _seed
 from ranvier.callbacks import CallbackList
 from ranvier.callbacks.messages import say
 from ranvier.callbacks.terminate_on_nan import TerminateOnNaN
-from ranvier.data.arrays import Arrays, pack, structured, unpack
+from ranvier.data.arrays import Arrays, structured, unpack
 from ranvier.data.split import class_weights, train_validation_split
 from ranvier.engines.api import Shuffle
-from ranvier.errors import Finding, ShapeError, warn
+from ranvier.errors import DataError, Finding, ShapeError, warn
 from ranvier.graph import tree
+from ranvier.graph.locks import building
 from ranvier.layers import tracking
+from ranvier.models.arguments import check_frequency, check_loop
+from ranvier.models.by_run import NeedsNumbers
 from ranvier.models.sources import (
     ArraySource,
     IterableSource,
@@ -37,15 +40,30 @@ def step_of(model: Any, kind: str, data: Arrays, engine: str | None = None) -> S
     """The compiled step for data of this kind; traced once."""
     engine = engine or model.engine
     specs = model._input_specs(data)
-    key = (kind, engine, tuple(specs.items()), tracking.structure(model))
-    step = None if model.run_eagerly else model._steps.get(key)
-    if step is None:
+    python_loss = model._python_loss and kind != "predict"
+    by_run = model.run_eagerly or python_loss
+    engine = "reference" if python_loss else engine
+    key = (kind, engine, by_run, tuple(specs.items()), tracking.structure(model))
+    step = model._steps.get(key)
+    if step is not None:
+        return step
+    with building:  # another thread may be building the same model
+        key = (*key[:-1], tracking.structure(model))
+        step = model._steps.get(key)
+        if step is not None:
+            return step
         model._ensure_built(data)
         if kind == "train" and model.optimizer is not None:
             model.optimizer.build(model.trainable_variables)
-        step = Step(model, kind, data, engine)
+        try:
+            step = Step(model, kind, data, engine, by_run)
+        except NeedsNumbers as fault:
+            fault.tell()
+            model.__dict__["_python_loss"] = True
+            model._clear_losses()
+            return step_of(model, kind, data, engine)
         # Building may have changed the structure: the key is that of the built model.
-        key = (*key[:3], tracking.structure(model))
+        key = (*key[:-1], tracking.structure(model))
         while len(model._steps) >= STEPS:
             model._steps.pop(next(iter(model._steps)))
         model._steps[key] = step
@@ -61,35 +79,6 @@ def reset_metrics(model: Any) -> None:
 # ----------------------------------------------------------------------- sources
 
 
-class _Slices:
-    """Arrays as an iterable of batches, for steps that are traced every time."""
-
-    def __init__(self, data: Arrays, size: int, shuffle: bool, seed: int) -> None:
-        self.data, self.size, self.shuffle, self.seed = data, size, shuffle, seed
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return -(-self.data.rows // self.size)
-
-    def __iter__(self) -> Iterator[Any]:
-        from ranvier.graph.ops.random import permutation
-
-        order = np.arange(self.data.rows)
-        if self.shuffle:
-            order = permutation(self.seed, self.epoch, self.data.rows)
-        self.epoch += 1
-        for start in range(0, self.data.rows, self.size):
-            rows = order[start : start + self.size]
-            yield pack(
-                *(
-                    None
-                    if part is None
-                    else tree.map_leaves(lambda a, rows=rows: a[rows], part)
-                    for part in (self.data.x, self.data.y, self.data.sample_weight)
-                )
-            )
-
-
 def source_of(
     model: Any,
     x: Any,
@@ -99,13 +88,16 @@ def source_of(
     steps: int | None,
     check: bool,
     class_weight: Any = None,
-    shuffle: bool = False,
 ) -> Source:
     """Where batches come from.
 
     Raises:
         ShapeError: RV100 when targets come beside an iterable.
     """
+    if x is None:
+        raise DataError(
+            "RV207", "no data were given: x is None", fix="pass x, an array"
+        )
     if is_iterable_of_batches(x):
         if y is not None or sample_weight is not None:
             raise ShapeError(
@@ -120,9 +112,6 @@ def source_of(
             weights = weights * np.asarray(sample_weight, np.float32)
         sample_weight = weights
     data = Arrays(x, y, sample_weight)
-    if model.run_eagerly:
-        slices = _Slices(data, batch_size or 32, shuffle, shuffle_seed(model))
-        return IterableSource(slices, steps, check)
     return ArraySource(data, batch_size, steps, check)
 
 
@@ -218,6 +207,19 @@ def fit(
     allow_nan: bool,
 ) -> Any:
     """See `Model.fit`."""
+    check_loop(
+        "fit",
+        {
+            "batch_size": batch_size,
+            "epochs": epochs,
+            "initial_epoch": initial_epoch,
+            "steps_per_epoch": steps_per_epoch,
+            "validation_batch_size": validation_batch_size,
+            "validation_steps": validation_steps,
+            "verbose": verbose,
+        },
+    )
+    check_frequency(validation_freq)
     verbose = 1 if verbose == "auto" else verbose
     model.stop_training = False
     check = not allow_nan and not _terminates_on_nan(callbacks)
@@ -238,19 +240,30 @@ def fit(
             parts, validation_split
         )
     source = source_of(
-        model, x, y, sample_weight, batch_size, steps_per_epoch, check,
-        class_weight, bool(shuffle),
-    )  # fmt: skip
+        model, x, y, sample_weight, batch_size, steps_per_epoch, check, class_weight
+    )
     validation = None
     if validation_data is not None:
         if is_iterable_of_batches(validation_data):
             vx, vy, vw = validation_data, None, None
-        else:
+        elif isinstance(validation_data, (list, tuple)):
             vx, vy, vw = unpack(tuple(validation_data))
+        else:
+            raise ShapeError(
+                "RV100",
+                f"validation_data is of type {type(validation_data).__name__}",
+                fix="validation_data=(x, y), (x, y, sample_weight), or an iterable of "
+                "batches",
+            )
         validation = source_of(
             model, vx, vy, vw, validation_batch_size or batch_size,
             validation_steps, check,
         )  # fmt: skip
+    if isinstance(source, ArraySource) and isinstance(validation, ArraySource):
+        # What does not fit is told now, not after the first epoch.
+        if not model.built:
+            step_of(model, "train", source.data, engine)
+        step_of(model, "test", validation.data, engine)
     hooks = CallbackList(
         callbacks,
         add_history=True,
@@ -279,6 +292,7 @@ def fit(
                 _tell_ran_out(f"{epoch - initial_epoch} epochs")
             break
         reset_metrics(model)
+        source.epoch = epoch
         hooks.on_epoch_begin(epoch)
         source.begin(Shuffle(seed, model._epochs_done) if shuffle else None)
         step, _ = _go(model, "train", source, engine, hooks, batched)
@@ -301,10 +315,11 @@ def _due(epoch: int, freq: Any) -> bool:
 
 
 def _terminates_on_nan(callbacks: Any) -> bool:
-    given = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
     if isinstance(callbacks, CallbackList):
-        given = callbacks.callbacks
-    return any(isinstance(c, TerminateOnNaN) for c in given)
+        callbacks = callbacks.callbacks
+    if isinstance(callbacks, (list, tuple)):
+        return any(_terminates_on_nan(c) for c in callbacks)
+    return isinstance(callbacks, TerminateOnNaN)
 
 
 _told: set[str] = set()
@@ -359,6 +374,9 @@ def evaluate(
     allow_nan: bool = False,
 ) -> Any:
     """See `Model.evaluate`."""
+    check_loop(
+        "evaluate", {"batch_size": batch_size, "steps": steps, "verbose": verbose}
+    )
     verbose = 1 if verbose == "auto" else verbose
     source = source_of(model, x, y, sample_weight, batch_size, steps, not allow_nan)
     hooks = CallbackList(
@@ -408,6 +426,9 @@ def predict(
             and 0 < len(x) <= (batch_size or 32)
         ):
             return ready[2]({"x": x})["y_pred"]
+    check_loop(
+        "predict", {"batch_size": batch_size, "steps": steps, "verbose": verbose}
+    )
     verbose = 1 if verbose == "auto" else verbose
     source = source_of(model, x, None, None, batch_size, steps, False)
     hooks = CallbackList(

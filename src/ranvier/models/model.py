@@ -6,17 +6,20 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from ranvier import ops, optimizers
 from ranvier.data.arrays import Arrays, input_dtype, unpack
 from ranvier.errors import ShapeError, unknown_name
 from ranvier.graph import Dim, Spec, Tensor, trace, tree
 from ranvier.graph.passes.grad import gradients
-from ranvier.graph.trace import outside, scope
+from ranvier.graph.trace import must_be_finite, outside, scope
 from ranvier.layers import tracking
 from ranvier.layers.base import Layer
 from ranvier.metrics.base import Metric
 from ranvier.metrics.reduction import Mean
 from ranvier.models import loops
+from ranvier.models.by_run import may_need_numbers
 from ranvier.models.compiled import CompileLoss, CompileMetrics, sum_of
 from ranvier.models.step import BATCH, MetricLogs, Pending, spec_of
 
@@ -67,12 +70,42 @@ class Model(Layer):
         self._loss_tracker: Mean | None = None
         self.__dict__.update(
             _steps={}, _traced_batch=None, _built_shape=None, _epochs_done=0,
-            _shuffle_seed=None, engine=None, run_eagerly=False,
+            _shuffle_seed=None, engine=None, run_eagerly=False, _python_loss=False,
         )  # fmt: skip
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """The computation, with layers and `ranvier.ops`; to be written by a subclass."""
         raise ShapeError("RV106", f"{type(self).__name__} must define call()")
+
+    def build(self, input_shape: Any) -> None:
+        """Makes the weights of all layers by tracing `call` on inputs of this shape.
+
+        Args:
+            input_shape: with ``None`` for the rows, or a list or dict of such shapes.
+
+        Example:
+            >>> import ranvier as keras
+            >>> class Line(keras.Model):
+            ...     def __init__(self):
+            ...         super().__init__()
+            ...         self.dense = keras.layers.Dense(1)
+            ...     def call(self, x):
+            ...         return self.dense(x)
+            >>> model = Line()
+            >>> model.build((None, 3))
+            >>> model.count_params()
+            4
+        """
+        from ranvier.layers.eager import output_shape
+
+        self.built = True
+        output_shape(self, input_shape)
+
+    def _build_for(self, args: Any, kwargs: Any) -> None:
+        if type(self).build is Model.build:
+            self.built = True  # the call that is about to happen makes the weights
+        else:
+            super()._build_for(args, kwargs)
 
     # ------------------------------------------------------------------- compiling
 
@@ -99,7 +132,9 @@ class Model(Layer):
                 fits loss and output.
             weighted_metrics: metrics that take sample weights.
             run_eagerly: run each batch on the reference engine, traced anew, so that
-                Python in the step runs every time. Slow; for debugging.
+                Python in the step runs every time and tensors have numbers: ``if t > 0``,
+                ``float(t)``, ``print(t)`` work. Slow; for debugging. A loss that needs
+                this gets it without being asked for, and a finding (RV503) says so.
             steps_per_execution: kept for Keras; a whole epoch is one execution.
             jit_compile: kept for Keras; every step is compiled.
             auto_scale_loss: kept for Keras.
@@ -124,6 +159,7 @@ class Model(Layer):
         )
         self._loss_tracker = Mean(name="loss")
         self.run_eagerly = bool(run_eagerly)
+        self.__dict__["_python_loss"] = False
         self.engine = "reference" if run_eagerly and engine is None else engine
         self.stop_training = False
         self.compiled = True
@@ -188,7 +224,7 @@ class Model(Layer):
         """
         x, y, sample_weight = unpack(data)
         y_pred = self(x, training=True)
-        with scope(layer="loss", role="loss"):
+        with scope(layer="loss", role="loss"), may_need_numbers("compute_loss"):
             loss = self.compute_loss(
                 x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True
             )
@@ -203,7 +239,7 @@ class Model(Layer):
         """One batch of evaluation. May be overridden."""
         x, y, sample_weight = unpack(data)
         y_pred = self(x, training=False)
-        with scope(layer="loss", role="loss"):
+        with scope(layer="loss", role="loss"), may_need_numbers("compute_loss"):
             loss = self.compute_loss(
                 x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False
             )
@@ -217,6 +253,7 @@ class Model(Layer):
 
     def _track_loss(self, loss: Any, x: Any) -> None:
         assert self._loss_tracker is not None
+        must_be_finite("loss", loss)
         with scope(layer="loss", role="metric"):
             rows = ops.shape(tree.flatten(x)[0])[0]
             self._loss_tracker.update_state(loss, sample_weight=rows)
@@ -232,7 +269,7 @@ class Model(Layer):
         """The loss to minimize: that of `compile` plus `losses`. May be overridden."""
         terms = []
         if self._compile_loss is not None:
-            found = self._compile_loss(y, y_pred, sample_weight)
+            found = self._compile_loss(y, y_pred, sample_weight, training)
             if found is not None:
                 terms.append(found)
         terms += self.losses
@@ -309,7 +346,10 @@ class Model(Layer):
         return specs
 
     def _ensure_built(self, data: Arrays) -> None:
-        """Make all weights, by tracing the model on the shapes of the data."""
+        """Make all weights, by tracing the model on the shapes of the data.
+
+        Where Python runs on every batch it sees the first rows here.
+        """
         if self.built and all(layer.built for layer in self._flatten_layers()):
             return
         specs = {n: s for n, s in self._input_specs(data).items() if n[0] == "x"}
@@ -324,7 +364,10 @@ class Model(Layer):
             self(x, training=False)
             return {}
 
-        trace(run, specs)
+        first: Any = None
+        if self.run_eagerly:
+            first = {n: data.named[n][:2].astype(specs[n].dtype) for n in names}
+        trace(run, specs, first)
         self._clear_losses()
 
     def _build_by_tracing(self, input_shape: Any, dtype: str) -> None:
@@ -337,8 +380,12 @@ class Model(Layer):
             self.call(inputs["x"], training=False)
             return {}
 
+        zeros: Any = None
+        if self.run_eagerly:  # for layers that ask for numbers: two rows of zeros
+            real = [size if isinstance(size, int) else 2 for size in sizes]
+            zeros = {"x": np.zeros(real, dtype)}
         with outside(), scope(layer=self.name), tracking.calling(self, False):
-            trace(run, {"x": Spec(tuple(sizes), dtype)})
+            trace(run, {"x": Spec(tuple(sizes), dtype)}, zeros)
         self._clear_losses()
 
     # ----------------------------------------------------------------------- looping
@@ -388,13 +435,16 @@ class Model(Layer):
             validation_batch_size: `batch_size` by default.
             validation_freq: validate every so many epochs, or at these.
             engine: ``"native"`` or ``"reference"``, for this call.
-            allow_nan: train on values that are not finite instead of refusing them.
+            allow_nan: train on values, and go on from losses, that are not finite
+                instead of refusing them.
 
         Returns:
             A `History`.
 
         Raises:
             DataError: RV105, RV203, RV204, RV207: what is wrong with the data, and where.
+            NumericsError: RV301, when the loss is NaN or infinite: before anything of
+                that step is written, naming where it began.
             ShapeError: RV101, RV103, RV106, RV109: what does not fit.
         """
         self._require_compiled("fit")

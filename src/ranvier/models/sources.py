@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.arrays import Arrays, is_array, structured, unpack
-from ranvier.data.faults import error_of, label_error
 from ranvier.data.split import class_weights
 from ranvier.engines.api import Batches, Fault, Shuffle
+from ranvier.engines.faults import error_of, not_finite
 from ranvier.errors import DataError, EnvironmentFault, RanvierError, ShapeError
+from ranvier.graph.ops.random import permutation
+from ranvier.models.divergence import divergence
 
 Hook = Callable[..., Any]
 
@@ -90,7 +93,10 @@ class ArraySource:
             if check
             else ()
         )
+        self.checks_loss = check
+        self.epoch: int | None = None
         self.order: Shuffle | None = None
+        self.began = 0
         self.ran_out = False
 
     def example(self) -> Arrays:
@@ -116,11 +122,12 @@ class ArraySource:
     ) -> tuple[int, list[Mapping[str, Any]]]:
         """Runs an epoch; returns batches done and what was collected, by batch."""
         count = min(self.steps, self.total - self.at)
+        self.began = self.at
         self.ran_out = self.limited and count < self.steps
         if (
             begin is None
             and end is None
-            and not (step.collect and step.kind != "predict")
+            and (step.kind == "predict" or not (step.collect or step.by_run))
         ):
             found = self._go(step, self.at, count, tick)
             self.at += count
@@ -143,18 +150,35 @@ class ArraySource:
         return count, kept
 
     def _go(self, step: Any, first: int, count: int, tick: Any) -> Mapping[str, Any]:
-        batches = Batches(
-            self.data.named, self.size, self.order, first, count, self.check
-        )
+        checks = (*self.check, *step.checks) if self.checks_loss else ()
+        batches = Batches(self.data.named, self.size, self.order, first, count, checks)
         try:
             record = step.executable.run(batches, collect=step.collect, tick=tick)
         except MemoryError as fault:
             raise _no_memory(self.size) from fault
         if record.fault is not None:
+            if record.fault.code == "RV301":
+                raise self._divergence(step, record.fault, first + record.steps)
             raise error_of(record.fault, self.data.named, step.units)
         if record.interrupted:
             raise KeyboardInterrupt
         return record.collected
+
+    def _divergence(self, step: Any, fault: Fault, batch: int) -> RanvierError:
+        start = batch * self.size
+        rows = np.arange(start, min(start + self.size, self.data.rows))
+        if self.order is not None:
+            order = permutation(self.order.seed, self.order.epoch, self.data.rows)
+            rows = order[rows]
+        inputs = {name: array[rows] for name, array in self.data.named.items()}
+        place = _place(self.epoch, batch - self.began, self.steps)
+        return divergence(step, fault, inputs, place, rows)
+
+
+def _place(epoch: int | None, batch: int, steps: int | None) -> str:
+    """``epoch 2, batch 17 of 1,688``, counted from 1."""
+    said = "" if epoch is None else f"epoch {epoch + 1}, "
+    return f"{said}batch {batch + 1:,}" + ("" if steps is None else f" of {steps:,}")
 
 
 class IterableSource:
@@ -180,22 +204,50 @@ class IterableSource:
         )
         if hasattr(source, "__getitem__") and hasattr(source, "on_epoch_end"):
             self.indexed = True
-        if self.steps is None and hasattr(source, "__len__"):
-            self.steps = len(source)
+        if self.steps is None:
+            self.steps = self._count()
+            if self.steps is None and hasattr(source, "num_batches"):
+                raise ShapeError(
+                    "RV100",
+                    f"{type(source).__name__} gives batches without end",
+                    fix="steps_per_epoch=1000 in fit, steps=1000 in evaluate and predict",
+                )
         self.limited = steps is not None
+        self.order: Any = None
         self.rows: int | None = None
         self.checks = check
+        self.epoch: int | None = None
         self.iterator: Iterator[Any] | None = None
         self.first: Arrays | None = None
         self.ran_out = False
 
+    def _count(self) -> int | None:
+        """The number of batches, where it is known."""
+        if hasattr(self.source, "num_batches"):
+            count: int | None = self.source.num_batches
+            return count
+        return len(self.source) if hasattr(self.source, "__len__") else None
+
     def _iterate(self) -> Iterator[Any]:
-        if self.indexed:
-            return (self.source[i] for i in range(len(self.source)))
-        return iter(self.source)
+        if not self.indexed:
+            return iter(self.source)
+        if hasattr(self.source, "on_epoch_begin"):
+            self.source.on_epoch_begin()
+        count = self._count()
+        if count is None:
+            return map(self.source.__getitem__, itertools.count())
+        if self.order is None:
+            return map(self.source.__getitem__, range(count))
+        order = permutation(self.order.seed, self.order.epoch, count)
+        return (self.source[int(i)] for i in order)
 
     def begin(self, order: Any = None, afresh: bool = False) -> None:
-        """Starts an epoch; with `steps` it goes on where it stopped, unless afresh."""
+        """Starts an epoch; with `steps` it goes on where it stopped, unless afresh.
+
+        Batches that are asked for by number come in a new order, those of a generator
+        as it gives them.
+        """
+        self.order = order
         if afresh or self.iterator is None or not self.limited:
             self.iterator = self._iterate()
 
@@ -253,7 +305,8 @@ class IterableSource:
             if begin is not None:
                 begin(done)
             step = step_for(data)
-            found = call_step(step, data, self.checks)
+            place = _place(self.epoch, done, self.steps)
+            found = call_step(step, data, self.checks, place)
             done += 1
             if step.kind == "predict":
                 kept.append(found)
@@ -276,28 +329,31 @@ def _no_memory(rows: int) -> EnvironmentFault:
     )
 
 
-def call_step(step: Any, data: Arrays, check: bool) -> Mapping[str, Any]:
+def call_step(
+    step: Any, data: Arrays, check: bool, place: str = ""
+) -> Mapping[str, Any]:
     """Runs a step once on one batch, with faults told as in a whole epoch."""
     if check:
-        for name, array in data.named.items():
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
-                flat = array.reshape(len(array), -1)
-                row, column = (int(i) for i in np.argwhere(~np.isfinite(flat))[0])
-                fault = Fault("RV204", name, row, column, float(flat[row, column]))
-                raise error_of(fault, data.named, step.units)
+        fault = not_finite(data.named, list(data.named))
+        if fault is not None:
+            raise error_of(fault, data.named, step.units)
     inputs = {
         name: np.ascontiguousarray(a, step.dtypes[name])
         for name, a in data.named.items()
     }
     try:
-        return step.executable.call(inputs)
+        return step.executable.call(inputs, step.checks if check else ())
     except MemoryError as error:
         raise _no_memory(data.rows) from error
     except RanvierError as error:
-        if error.code != "RV105":
+        fault = error.fault if isinstance(error.fault, Fault) else None
+        if fault is None and error.code == "RV105":
+            fault = Fault("RV105", details={"error": error})
+        if fault is None:
             raise
-        fault = Fault("RV105", details={"error": error})
-        raise label_error(fault, data.named, step.units) from None
+        if fault.code == "RV301":
+            raise divergence(step, fault, inputs, place) from None
+        raise error_of(fault, data.named, step.units) from None
 
 
 def is_iterable_of_batches(x: Any) -> bool:
@@ -309,5 +365,8 @@ def is_iterable_of_batches(x: Any) -> bool:
     return (
         hasattr(x, "__iter__")
         or hasattr(x, "__next__")
-        or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
+        or (
+            hasattr(x, "__getitem__")
+            and (hasattr(x, "__len__") or hasattr(x, "num_batches"))
+        )
     )

@@ -9,11 +9,21 @@ import numpy as np
 
 from ranvier.data.arrays import Arrays, input_dtype, pack, unpack
 from ranvier.engines.choice import compile_graph
-from ranvier.errors import Finding, ShapeError, warn
-from ranvier.graph import Dim, Spec, Tensor, Variable, trace, tree
-from ranvier.graph.trace import outside
+from ranvier.errors import Finding, RanvierError, ShapeError, warn
+from ranvier.graph import (
+    Dim,
+    Graph,
+    Spec,
+    Tensor,
+    Variable,
+    current_trace,
+    trace,
+    tree,
+)
+from ranvier.graph.trace import must_be_finite, outside
 from ranvier.metrics.base import Metric
 from ranvier.metrics.reduction import Mean
+from ranvier.models.by_run import LOSSES, DefinedByRun
 
 BATCH = Dim.symbol("batch")
 
@@ -102,10 +112,20 @@ class Step:
         outputs: structure of the predictions, with the names of the graph's outputs.
         collect: outputs that Python metrics need.
         units: classes of the output, for messages.
+        checks: losses that must be finite before anything is written.
+        by_run: whether it is traced anew for every batch.
     """
 
-    def __init__(self, model: Any, kind: str, data: Arrays, engine: str | None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        kind: str,
+        data: Arrays,
+        engine: str | None,
+        by_run: bool = False,
+    ) -> None:
         self.kind = kind
+        self.by_run = by_run
         self.readers: list[tuple[str, Callable[[], Any]]] = []
         self.outputs: Any = None
         self.collect: tuple[str, ...] = ()
@@ -116,8 +136,28 @@ class Step:
         specs = model._input_specs(data)
         self.dtypes = {name: spec.dtype for name, spec in specs.items()}
         run = self._predict if kind == "predict" else self._learn
+        self._optimizer = model.optimizer
+        self.checks: tuple[str, ...] = ()
+        self.executable: Any
+        if by_run:
+            if kind == "train":
+                self.checks = (LOSSES,)
+
+            def graph_of(inputs: Mapping[str, Any]) -> Graph:
+                self.readers.clear()
+                shapes = {n: Spec(a.shape, self.dtypes[n]) for n, a in inputs.items()}
+                self.graph = trace(lambda given: run(model, given), shapes, inputs)
+                model._clear_losses()
+                return self.graph
+
+            self.executable = DefinedByRun(
+                graph_of, lambda: self.collect, self.dtypes, engine
+            )
+            return
         self.graph = trace(lambda inputs: run(model, inputs), specs)
         model._clear_losses()
+        if kind == "train":
+            self.checks = tuple(self.graph.checks)
         self.executable = compile_graph(self.graph, engine)
 
     def _data(self, inputs: Mapping[str, Tensor]) -> tuple[Any, Any, Any]:
@@ -144,6 +184,7 @@ class Step:
     def _learn(self, model: Any, inputs: Mapping[str, Tensor]) -> dict[str, Any]:
         data = self._data(inputs)
         model._traced_batch = None
+        model._clear_losses()  # those of a call on arrays
         step = model.train_step if self.kind == "train" else model.test_step
         logs = step(pack(*data))
         outputs: dict[str, Any] = {}
@@ -157,12 +198,22 @@ class Step:
                 outputs |= self._tap(batch)
         return outputs
 
+    def learning_rate(self) -> float | None:
+        """The learning rate now, where there is one."""
+        rate = getattr(self._optimizer, "learning_rate", None)
+        try:
+            return float(rate)  # type: ignore[arg-type]
+        except (TypeError, ValueError, RanvierError):
+            return None
+
     def _read_logs(self, logs: Any) -> None:
         if logs is None:
             return
         if not isinstance(logs, Mapping):
             logs = {"loss": logs}
         raw = logs.raw() if isinstance(logs, MetricLogs) else list(logs.items())
+        if self.kind == "train":
+            _check_losses(raw)
         for name, value in raw:
             if isinstance(value, Pending):
                 metric = value.metric
@@ -244,6 +295,22 @@ class Step:
         for name, read in self.readers:
             found[name] = read()
         return dict(sorted(found.items()))
+
+
+def _check_losses(logs: list[tuple[str, Any]]) -> None:
+    """Where a `train_step` of one's own hands out losses, they must be finite."""
+    active = current_trace()
+    if active is None or active.checks:
+        return
+    for name, value in logs:
+        if name != "loss" and not name.endswith("_loss"):
+            continue
+        if isinstance(value, Pending):
+            if not isinstance(value.metric, Mean):
+                continue
+            value = value.metric.total.value
+        if isinstance(value, Tensor) and value.shape == () and value.spec.floating:
+            must_be_finite(name, value)
 
 
 def _flat_logs(name: str, value: Any) -> list[tuple[str, Any]]:

@@ -6,9 +6,10 @@ One file per optimizer; each is a list of slots and a pure `update` (see
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ranvier._lookup import Lookup
+from ranvier._missing import missing
 from ranvier.errors import ShapeError
 from ranvier.optimizers import schedules
 from ranvier.optimizers.adadelta import Adadelta
@@ -105,3 +106,7 @@ def get(identifier: Any) -> Optimizer | None:
         f"this is no optimizer: {identifier!r}",
         fix="a name such as 'adam', or an Optimizer object",
     )
+
+
+if not TYPE_CHECKING:  # a checker knows the names anyway
+    __getattr__ = missing("ranvier.optimizers", lambda: __all__)

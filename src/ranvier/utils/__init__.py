@@ -6,6 +6,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ranvier._lookup import clear_session as clear_session
+    from ranvier._registered import CustomObjectScope as CustomObjectScope
+    from ranvier._registered import custom_object_scope as custom_object_scope
+    from ranvier._registered import get_custom_objects as get_custom_objects
+    from ranvier._registered import get_registered_name as get_registered_name
+    from ranvier._registered import get_registered_object as get_registered_object
+    from ranvier._registered import (
+        register_keras_serializable as register_keras_serializable,
+    )
+    from ranvier.data.batches import PyDataset as PyDataset
+    from ranvier.data.batches import Sequence as Sequence
+    from ranvier.models.registry import (
+        deserialize_keras_object as deserialize_keras_object,
+    )
+    from ranvier.models.registry import serialize_keras_object as serialize_keras_object
     from ranvier.utils.archives import extract_archive as extract_archive
     from ranvier.utils.files import atomic_write as atomic_write
     from ranvier.utils.files import get_file as get_file
@@ -16,12 +31,23 @@ if TYPE_CHECKING:
     from ranvier.utils.seeds import set_random_seed as set_random_seed
 
 _HOMES = {
+    "CustomObjectScope": "ranvier._registered",
+    "PyDataset": "ranvier.data.batches",
+    "Sequence": "ranvier.data.batches",
     "atomic_write": "ranvier.utils.files",
+    "clear_session": "ranvier._lookup",
+    "custom_object_scope": "ranvier._registered",
+    "deserialize_keras_object": "ranvier.models.registry",
     "extract_archive": "ranvier.utils.archives",
+    "get_custom_objects": "ranvier._registered",
     "get_file": "ranvier.utils.files",
+    "get_registered_name": "ranvier._registered",
+    "get_registered_object": "ranvier._registered",
     "hash_file": "ranvier.utils.files",
     "normalize": "ranvier.utils.numerical",
     "pad_sequences": "ranvier.utils.numerical",
+    "register_keras_serializable": "ranvier._registered",
+    "serialize_keras_object": "ranvier.models.registry",
     "set_random_seed": "ranvier.utils.seeds",
     "to_categorical": "ranvier.utils.numerical",
 }
@@ -32,7 +58,9 @@ __all__ = sorted(_HOMES)
 def __getattr__(name: str) -> Any:
     # Lazy, because `files` needs urllib and that costs more than the rest of an import.
     if name not in _HOMES:
-        raise AttributeError(f"module 'ranvier.utils' has no attribute {name!r}")
+        from ranvier._missing import missing
+
+        missing("ranvier.utils", lambda: __all__)(name)
     value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
     return value

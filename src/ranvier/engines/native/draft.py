@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -18,7 +18,7 @@ from ranvier.engines.native.plan import (
     Ref,
 )
 from ranvier.engines.native.programs import Place
-from ranvier.engines.native.values import Buffer, View
+from ranvier.engines.native.values import Buffer, Moving, View
 
 #: Which worker touches which part. Equal keys: the same worker touches the same part.
 #: ``None``: any worker may touch any part.
@@ -62,6 +62,10 @@ class Draft:
         label: Where it comes from, for the text form.
         single: 1: one worker runs it alone; 2: each runs all of it (see `divide`).
         barrier: 1: wait for all workers before it; 2: and stop here after a fault.
+        body: For a loop: how many of the steps behind it are in it, also in inner ones.
+        rounds: For a loop: how often they run; -1 as long as its flag says. A flag is
+            the first of ``refs``, and one of ``reads``.
+        until: For a loop with a flag: it runs while that is false.
     """
 
     kernel: str
@@ -78,13 +82,43 @@ class Draft:
     label: str = ""
     single: int = 0
     barrier: int = 0
+    body: int = 0
+    rounds: int = 1
+    until: bool = False
+
+    @property
+    def loop(self) -> bool:
+        """Whether it is the head of a loop or branch."""
+        return self.kernel == "loop"
 
 
 def access(view: View, share: Share = None) -> Access:
     """All that a view may touch."""
     assert view.buffer is not None
     low, size = view.extent()
-    return Access(view.buffer, low, low + size, share)
+    buffer, high = view.buffer, low + size
+    while isinstance(buffer, Moving):
+        # All that any round touches. Rounds touch parts that do not overlap, and within
+        # a round equal shares are the same bytes as ever.
+        if share is not None:
+            share = ("moving", buffer, low, high, share)
+        far = buffer.step * (buffer.rounds - 1)
+        low += buffer.start + min(far, 0)
+        high += buffer.start + max(far, 0)
+        buffer = buffer.base
+    return Access(buffer, low, high, share)
+
+
+def total_cost(steps: Sequence[Draft]) -> float:
+    """Nanoseconds of all steps on one worker, roughly; rounds that nobody knows are 8."""
+    total, at = 0.0, 0
+    while at < len(steps):
+        step = steps[at]
+        inside = steps[at + 1 : at + 1 + step.body]
+        rounds = step.rounds if step.rounds >= 0 else 8
+        total += step.cost + (rounds * total_cost(inside) if inside else 0.0)
+        at += 1 + step.body
+    return total
 
 
 def divide(steps: Sequence[Draft], keep: Sequence[Buffer], workers: int) -> None:
@@ -101,8 +135,10 @@ def divide(steps: Sequence[Draft], keep: Sequence[Buffer], workers: int) -> None
         workers: How many there are.
     """
     for step in steps:
-        step.single = int(step.units <= 1 or step.cost < SHARE_NS)
-    if workers == 1:
+        # Every worker looks at the flag of a loop.
+        small = step.units <= 1 or step.cost < SHARE_NS
+        step.single = int(small and not step.loop)
+    if workers == 1 or any(step.loop for step in steps):
         return
     readers: dict[Buffer, list[tuple[Draft, Access]]] = {}
     writers: dict[Buffer, list[Draft]] = {}
@@ -183,6 +219,15 @@ def place_buffers(steps: Sequence[Draft], keep: Sequence[Buffer], space: str) ->
         if buffer.space == space:
             first.setdefault(buffer, 0)
             last[buffer] = len(steps)
+    for i, step in enumerate(steps):
+        # What a loop finds or leaves is alive in all its rounds.
+        if step.loop and step.rounds != 1:
+            end = i + step.body
+            for buffer in first:
+                before, after = first[buffer] <= i, last[buffer] > end
+                if (before and last[buffer] >= i) or (after and first[buffer] <= end):
+                    first[buffer] = min(first[buffer], i)
+                    last[buffer] = max(last[buffer], end)
     placed: list[tuple[int, int, Buffer]] = []
     total = 0
     for buffer in sorted(first, key=lambda b: (-b.nbytes, first[b])):
@@ -199,117 +244,6 @@ def place_buffers(steps: Sequence[Draft], keep: Sequence[Buffer], space: str) ->
     return total
 
 
-#: The share of a step that one worker runs.
-ALONE: Share = ("one",)
-#: A touched range of memory: space, first byte, end, share, whether it is written.
-Touch: TypeAlias = tuple[int, int, int, Share, bool]
-
-
-def place_barriers(steps: Sequence[Draft], workers: int) -> None:
-    """Mark the steps that must wait for all workers before.
-
-    A step waits when it touches bytes that another worker may have touched since the
-    last wait, one of the two writing. The plan runs again for the next batch, so its
-    first steps are looked at behind its last ones too. As few waits as possible; each
-    then stands where workers come to it at about the same time.
-    """
-    for step in steps:
-        step.barrier = 2 if step.guard else 0
-    if workers == 1:
-        return
-    touches = [_touches(step) for step in steps]
-    n = len(steps)
-    # For each step, the last one before it, in this round or the one before, that it
-    # must not overtake: somewhere behind that one, all workers meet.
-    needs: list[tuple[int, int]] = []
-    for j in range(n):
-        for i in range(j - 1, j - n - 1, -1):
-            if _clash(touches[j], touches[i]):
-                needs.append((i, j))
-                break
-    marks = {j for j, step in enumerate(steps) if step.guard}
-    for own_round in (True, False):  # then the waits of the round before are known
-        for i, j in needs:
-            if (i >= 0) == own_round and not _met(i, j, marks, n):
-                marks.add(j)
-    for mark in sorted(marks):
-        if steps[mark].guard:
-            continue
-        others = marks - {mark}
-        mine = [(i, j) for i, j in needs if not _met(i, j, others, n)]
-        before = max((m for m in others if m < mark), default=0)
-        behind = min((m for m in others if m > mark), default=n)
-        allowed = [
-            at
-            for at in range(before, mark + 1)
-            if all(_met(i, j, {at}, n) for i, j in mine)
-        ]
-        best = min(
-            allowed,
-            key=lambda at: (
-                _span(steps[before:at], workers) + _span(steps[at:behind], workers)
-            ),
-        )
-        marks = others | {best}
-    for mark in marks:
-        steps[mark].barrier = max(steps[mark].barrier, 1)
-
-
-def _met(i: int, j: int, marks: Set[int], n: int) -> bool:
-    """Whether there is a wait behind step ``i`` and not behind step ``j``.
-
-    A negative ``i`` counts from the end of the round before.
-    """
-    return any(i < at <= j for mark in marks for at in (mark, mark - n))
-
-
-def _touches(step: Draft) -> list[Touch]:
-    return [
-        (
-            _space(a.buffer),
-            *_range(a),
-            a.share if not step.single else ALONE if step.single == 1 else None,
-            write,
-        )
-        for accesses, write in ((step.reads, False), (step.writes, True))
-        for a in accesses
-        if a.buffer.space != "own"
-    ]
-
-
-def _span(steps: Sequence[Draft], workers: int) -> float:
-    """Nanoseconds until the last worker has run these steps."""
-    first = rest = 0.0
-    for step in steps:
-        own = step.cost if step.single else step.cost / workers
-        first += own
-        rest += 0.0 if step.single == 1 else own
-    return max(first, rest)
-
-
-def _clash(own: Sequence[Touch], others: Sequence[Touch]) -> bool:
-    return any(
-        (w1 or w2)
-        and s1 == s2
-        and low1 < high2
-        and low2 < high1
-        # Equal shares of different ranges are not the same bytes; but a step on one
-        # worker comes after any other step on it.
-        and (k1 is None or k1 != k2 or (k1 != ALONE and (low1, high1) != (low2, high2)))
-        for s1, low1, high1, k1, w1 in own
-        for s2, low2, high2, k2, w2 in others
-    )
-
-
-def _space(buffer: Buffer) -> int:
-    return -1 if buffer.space == "arena" else id(buffer)
-
-
-def _range(a: Access) -> tuple[int, int]:
-    base = a.buffer.offset if a.buffer.space == "arena" else 0
-    return base + a.low, base + a.high
-
-
 def emit(
     steps: Sequence[Draft], slots: Sequence[Buffer], constants: dict[Buffer, Any]
 ) -> PlanBuilder:
@@ -320,7 +254,8 @@ def emit(
         builder.external(buffer.nbytes, writable=not strided, strided=strided)
     fixed = {buffer: builder.constant(array) for buffer, array in constants.items()}
     builder.constant(np.zeros(TAIL, np.uint8))  # kernels may read this far behind
-    for step in steps:
+    moves = _moves(steps)
+    for number, step in enumerate(steps):
         refs: list[Ref | None] = []
         for at in step.refs:
             if at is None:
@@ -328,6 +263,9 @@ def emit(
                 continue
             buffer, offset = at
             room = buffer.nbytes - offset
+            while isinstance(buffer, Moving):
+                offset += buffer.start
+                buffer = buffer.base
             if buffer.space == "arena":
                 builder.arena_at(buffer.offset, buffer.nbytes + TAIL)
                 refs.append(Ref(ARENA, 0, buffer.offset + offset, room))
@@ -338,6 +276,16 @@ def emit(
                 refs.append(Ref(EXTERNAL, buffer.slot, offset, room))
             else:
                 refs.append(Ref(CONSTANT, 0, fixed[buffer].offset + offset, room))
+        if step.loop:
+            builder.loop(
+                step.body,
+                step.rounds,
+                moves.get(number, ()),
+                barrier=step.barrier,
+                flag=refs[0] if refs else None,
+                until=step.until,
+            )
+            continue
         builder.step(
             step.kernel,
             refs,
@@ -349,3 +297,19 @@ def emit(
             program=step.program,
         )
     return builder
+
+
+def _moves(steps: Sequence[Draft]) -> dict[int, list[tuple[int, int, int]]]:
+    """For each loop: step of its body, buffer, and bytes that it moves on by a round."""
+    number = {id(step): i for i, step in enumerate(steps)}
+    found: dict[int, list[tuple[int, int, int]]] = {}
+    for i, step in enumerate(steps):
+        for k, at in enumerate(step.refs):
+            buffer = at[0] if at is not None else None
+            while isinstance(buffer, Moving):
+                loop = number[id(buffer.loop)]
+                if buffer.step and buffer.rounds > 1:
+                    move = (i - loop - 1, k, buffer.step)
+                    found.setdefault(loop, []).append(move)
+                buffer = buffer.base
+    return found

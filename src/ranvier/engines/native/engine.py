@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +19,7 @@ from ranvier.engines.api import (
     Tick,
     Unsupported,
 )
+from ranvier.engines.faults import error_of
 from ranvier.engines.native import rows as _rows  # noqa: F401  (fills the table)
 from ranvier.engines.native import storage
 from ranvier.engines.native.bundles import SMALL, find, pool
@@ -27,8 +27,8 @@ from ranvier.engines.native.draft import (
     Draft,
     divide,
     emit,
-    place_barriers,
     place_buffers,
+    total_cost,
 )
 from ranvier.engines.native.gaps import no_kernel, wrong_dtype
 from ranvier.engines.native.lowering import ROWS, Lowering, Source, elementwise
@@ -41,11 +41,14 @@ from ranvier.engines.native.plan import (
     shuffle_order,
 )
 from ranvier.engines.native.plan import Fault as KernelFault
+from ranvier.engines.native.regions import regions_of, shared_of
 from ranvier.engines.native.storage import Panels, adopt
 from ranvier.engines.native.values import PANEL, View, itemsize
+from ranvier.engines.native.waits import place_barriers
 from ranvier.errors import ShapeError
 from ranvier.graph.dims import unify
-from ranvier.graph.ir import Graph, Node
+from ranvier.graph.ir import Graph, Node, walk
+from ranvier.graph.locks import building
 from ranvier.graph.passes.simplify import simplify
 from ranvier.graph.passes.verify import verify
 from ranvier.graph.variable import Variable
@@ -63,6 +66,8 @@ KERNELS = frozenset(
         "sparse_softmax_cross_entropy_grad",
     )
 )
+#: Bound when a plan runs, or by the loop or branch around.
+LEAVES = ("input", "variable", "param")
 #: Plans kept for different batch sizes, lengths and kinds of arrays.
 PLANS = 32
 #: Nanoseconds of work in a step below which it is not worth waking a second worker.
@@ -95,7 +100,7 @@ class NativeExecutable:
         self.simplified = simplify(graph, _has_kernel)
         if checked:
             verify(self.simplified, "simplify")
-        _refuse_unknown(self.simplified)
+        _refuse_unknown(self.simplified.nodes())
         self.inputs = list(self.simplified.inputs)
         self.variables = self.simplified.variables()
         self._plans: OrderedDict[Any, Compiled] = OrderedDict()
@@ -103,40 +108,48 @@ class NativeExecutable:
         self._order: tuple[Shuffle, int, Array] | None = None
         self._storages: list[Any] = []
         self._moves = -1
-        self._lock = threading.RLock()
         self._panels = wanted_panels(self.simplified)
         self._bundles = find(self.simplified)
 
     # ------------------------------------------------------------------- running
 
-    def call(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def call(
+        self, inputs: Mapping[str, Array], check_finite: Sequence[str] = ()
+    ) -> dict[str, Array]:
         """Run once; variables are updated, outputs returned."""
         arrays: list[Any] = [inputs[name] for name in self.inputs]
         if storage.moves != self._moves:
             self._follow_storages()
         try:
-            key = tuple([(a.shape, a.strides, a.dtype) for a in arrays])
+            key: Any = tuple([(a.shape, a.strides, a.dtype) for a in arrays])
         except AttributeError:
-            return self.call({n: _plain(a) for n, a in inputs.items()})
+            return self.call({n: _plain(a) for n, a in inputs.items()}, check_finite)
+        if check_finite:
+            key = *key, *check_finite
         compiled = self._calls.get(key)
         if compiled is None:
-            compiled = self._prepare_call(key, [_plain(a) for a in arrays])
+            compiled = self._prepare_call(
+                key, [_plain(a) for a in arrays], check_finite
+            )
         results = [np.empty(shape, dtype) for shape, dtype in compiled.results]
         n = arrays[0].shape[0] if arrays and arrays[0].ndim else 1
         fault: Any = compiled.plan.native.call(
             arrays + compiled.bound + results, compiled.workers, 0, None, 0, n
         )
         if fault is not None:
-            self._raise(KernelFault(*fault))
+            raise error_of(self._fault(KernelFault(*fault)), inputs)
         return dict(zip(compiled.outputs, results, strict=True))
 
-    def _prepare_call(self, key: Any, arrays: Sequence[Array]) -> Compiled:
-        if any(not np.dtype(dtype).isnative for _, _, dtype in key):
+    def _prepare_call(
+        self, key: Any, arrays: Sequence[Array], checked: Sequence[str]
+    ) -> Compiled:
+        if any(not np.dtype(dtype).isnative for _, _, dtype in key[: len(arrays)]):
             raise Unsupported("RV502", "arrays need the byte order of this machine")
-        compiled = self._plan(arrays, None, ())
-        while len(self._calls) >= PLANS:
-            self._calls.pop(next(iter(self._calls)))
-        self._calls[key] = compiled
+        with building:
+            compiled = self._plan(arrays, None, checked)
+            while len(self._calls) >= PLANS:
+                self._calls.pop(next(iter(self._calls)))
+            self._calls[key] = compiled
         return compiled
 
     def run(
@@ -167,7 +180,9 @@ class NativeExecutable:
             tail = self._plan(arrays, n % size, batches.check_finite)
         record = RunRecord()
         parts: list[dict[str, Array]] = []
-        if collect:
+        # A plan is safe for as many workers as it was made for, or fewer.
+        apart = full and tail and full.workers != tail.workers
+        if collect or apart:
             pieces = [
                 (full, None, first, whole),
                 (tail, tail, max(first, whole), last),
@@ -193,7 +208,7 @@ class NativeExecutable:
                 first_step=begin,
                 workers=max(c.workers for c in (one, rest) if c is not None),
                 taps=taps,
-                tick=tick,
+                tick=_after(record.steps, tick),
             )
             record.steps += result.steps
             record.rows += result.rows
@@ -212,21 +227,10 @@ class NativeExecutable:
         return record
 
     def _fault(self, fault: KernelFault) -> Fault:
-        name = self.inputs[fault.source] if 0 <= fault.source < len(self.inputs) else ""
         code = FAULTS.get(fault.code, f"RV{fault.code}")
+        names = list(self.simplified.checks) if code == "RV301" else self.inputs
+        name = names[fault.source] if 0 <= fault.source < len(names) else ""
         return Fault(code, name, fault.row, fault.column, fault.value)
-
-    def _raise(self, fault: KernelFault) -> None:
-        from ranvier.errors import DataError
-
-        known = self._fault(fault)
-        raise DataError(
-            known.code,
-            f"value {known.value:g} of {known.input or 'an index'} is out of range"
-            if known.code != "RV204"
-            else f"{known.input} holds {known.value} in row {known.row}",
-            details=f"row {known.row}, column {known.column}",
-        )
 
     # ------------------------------------------------------------------ planning
 
@@ -234,7 +238,6 @@ class NativeExecutable:
         self, arrays: Sequence[Array], batch: int | None, checked: Sequence[str]
     ) -> Compiled:
         """The plan for these arrays in batches of so many rows (``None``: whole)."""
-        self._follow_storages()
         key = (
             batch,
             tuple(checked),
@@ -245,9 +248,10 @@ class NativeExecutable:
                 ]
             ),
         )
-        compiled = self._plans.get(key)
-        if compiled is None:
-            with self._lock:
+        with building:
+            self._follow_storages()
+            compiled = self._plans.get(key)
+            if compiled is None:
                 compiled = self._make(arrays, batch, checked)
                 self._plans[key] = compiled
                 while len(self._plans) > PLANS:
@@ -255,25 +259,28 @@ class NativeExecutable:
         return compiled
 
     def _follow_storages(self) -> None:
-        """Plans are for one layout of the variables: notice when it has changed."""
+        """Plans are for one layout of the variables: notice when it has changed.
+
+        Another executable may be moving the same variables in another thread: a plan
+        that was made for where they lay before would train what nobody reads.
+        """
         if self._moves == storage.moves:
             return
-        if len(self._storages) == len(self.variables) and all(
-            [
-                v.storage is s
-                for v, s in zip(self.variables, self._storages, strict=True)
-            ]
-        ):
-            return
-        with self._lock:
-            self._plans.clear()
-            for bundle in self._bundles:
-                pool(bundle)
-            for variable in self.variables:
-                adopt(variable, variable in self._panels)
-            self._calls.clear()
-            self._storages = [v.storage for v in self.variables]
-        self._moves = storage.moves
+        with building:
+            if len(self._storages) != len(self.variables) or any(
+                [
+                    v.storage is not s
+                    for v, s in zip(self.variables, self._storages, strict=True)
+                ]
+            ):
+                self._plans.clear()
+                for bundle in self._bundles:
+                    pool(bundle)
+                for variable in self.variables:
+                    adopt(variable, variable in self._panels)
+                self._calls.clear()
+                self._storages = [v.storage for v in self.variables]
+            self._moves = storage.moves
 
     def _make(
         self, arrays: Sequence[Array], batch: int | None, checked: Sequence[str]
@@ -297,19 +304,24 @@ class NativeExecutable:
             # Several workers update what they own as they go; a lone one is better off
             # with few steps.
             bundles = [b for b in self._bundles if workers == 1 and b.pooled()]
-            return Lowering(
-                self.simplified,
-                sizes,
-                panels,
-                workers,
-                sources,
-                checked,
-                bundles,
-                called=batch is None,
-            ).run()
+            for checks_first in (False, True):
+                found = Lowering(
+                    self.simplified,
+                    sizes,
+                    panels,
+                    workers,
+                    sources,
+                    checked,
+                    bundles,
+                    called=batch is None,
+                    checks_first=checks_first,
+                ).run()
+                if found is not None:
+                    return found
+            raise AssertionError("checks that come first wait for nothing")
 
         lowered = lower(threads)
-        total = sum(step.cost for step in lowered.steps)
+        total = total_cost(lowered.steps)
         workers = 1 if total < ALONE_NS else threads
         if workers != threads:
             lowered = lower(workers)
@@ -318,7 +330,12 @@ class NativeExecutable:
         place_buffers(lowered.steps, keep, "arena")
         place_buffers(lowered.steps, keep, "own")
         place_barriers(lowered.steps, workers)
-        plan = emit(lowered.steps, lowered.slots, lowered.constants).build()
+        builder = emit(lowered.steps, lowered.slots, lowered.constants)
+        if config.get("RANVIER_VERIFY"):
+            from ranvier.engines.native.races import check
+
+            check(builder, workers)
+        plan = builder.build()
         for buffer in lowered.slots:
             if isinstance(buffer.key, Variable):
                 kept: Any = buffer.key.storage
@@ -347,6 +364,13 @@ def _tell(plan: Plan, workers: int, sizes: Mapping[str, int], cost: float) -> No
 def config_threads() -> int:
     """Workers: RANVIER_THREADS, else what affinity and quota allow."""
     return int(_native.threads())
+
+
+def _after(steps: int, tick: Tick | None) -> Tick | None:
+    """A tick that counts the steps of earlier pieces of a run too."""
+    if tick is None or not steps:
+        return tick
+    return lambda done: tick(steps + done)
 
 
 def _plain(array: Any) -> Array:
@@ -390,10 +414,14 @@ def _has_kernel(node: Node) -> bool:
     return node.op.name in KERNELS and floats == {"float32"}
 
 
-def _refuse_unknown(graph: Graph) -> None:
-    for node in graph.nodes():
+def _refuse_unknown(nodes: Sequence[Node]) -> None:
+    for node in nodes:
         name = node.op.name
-        known = name in ("input", "variable") or name in ROWS or elementwise(node)
+        known = name in LEAVES or name in ROWS or elementwise(node)
+        if known and node.op.family == "region":
+            for region in regions_of(node):
+                _refuse_unknown(walk(region.results))
+            continue
         fault = wrong_dtype(node) if known else no_kernel(node)
         if fault is not None:
             raise fault
@@ -402,17 +430,27 @@ def _refuse_unknown(graph: Graph) -> None:
 def wanted_panels(graph: Graph) -> frozenset[Variable]:
     """Weights that are multiplied on the right and wider than a panel, and their slots."""
     found: set[Variable] = set()
-    nodes = graph.nodes()
-    for node in nodes:
-        if node.op.name == "dot_general":
-            right = node.inputs[1]
-            (_, cb), (_, bb) = node.attrs["contract"], node.attrs["batch"]
-            if right.op.name == "variable" and not bb and tuple(cb) == (0,):
-                found |= {right.attrs["variable"]} if _wide(right) else set()
+    for node, right in _right_operands(graph.nodes(), {}):
+        (_, cb), (_, bb) = node.attrs["contract"], node.attrs["batch"]
+        if right.op.name == "variable" and not bb and tuple(cb) == (0,):
+            found |= {right.attrs["variable"]} if _wide(right) else set()
     for variable, node in graph.updates.items():
         if variable in found:
             found |= _slots_of(node, variable)
     return frozenset(found)
+
+
+def _right_operands(
+    nodes: Sequence[Node], outside: Mapping[Node, Node]
+) -> Iterator[tuple[Node, Node]]:
+    """Products, also in regions, with what they multiply by as the graph knows it."""
+    for node in nodes:
+        if node.op.name == "dot_general":
+            yield node, outside.get(node.inputs[1], node.inputs[1])
+        elif node.op.family == "region":
+            for region, args in shared_of(node):
+                known = {p: outside.get(arg, arg) for p, arg in args.items()}
+                yield from _right_operands(walk(region.results), known)
 
 
 def _wide(node: Node) -> bool:

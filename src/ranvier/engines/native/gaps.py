@@ -10,11 +10,7 @@ from ranvier.engines.api import Unsupported
 from ranvier.graph.ir import Node
 
 #: Operation → why the native engine has no row for it.
-GAPS: dict[str, str] = {
-    "scan": "no loops over regions yet: the reference engine runs it",
-    "while": "no loops over regions yet: the reference engine runs it",
-    "cond": "no branches yet: the reference engine runs it (ops.where needs none)",
-}
+GAPS: dict[str, str] = {}
 
 
 def no_kernel(node: Node) -> Unsupported:
@@ -32,7 +28,16 @@ def no_kernel(node: Node) -> Unsupported:
 #: Operations that only move or convert values: they take float16 too.
 MOVES = frozenset(
     (
-        *("input", "variable", "const", "get", "full", "cast", "stop_gradient"),
+        *(
+            "input",
+            "variable",
+            "param",
+            "const",
+            "get",
+            "full",
+            "cast",
+            "stop_gradient",
+        ),
         *("reshape", "transpose", "broadcast_to", "slice", "pad", "concat", "flip"),
         *("take", "take_along_axis"),
     )

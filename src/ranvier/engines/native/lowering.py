@@ -17,6 +17,12 @@ import numpy as np
 from ranvier.engines.native import programs
 from ranvier.engines.native.draft import Draft, access
 from ranvier.engines.native.gaps import no_kernel
+from ranvier.engines.native.guards import (
+    check_step,
+    hoist,
+    place_guards,
+    with_checks,
+)
 from ranvier.engines.native.layout import feature_major
 from ranvier.engines.native.programs import ELEMENTWISE, Group, place
 from ranvier.engines.native.values import (
@@ -35,7 +41,7 @@ if TYPE_CHECKING:
     from ranvier.engines.native.bundles import Bundle
 
 Array = np.ndarray[Any, Any]
-Row = Callable[["Lowering", Node], View | tuple[View, ...]]
+Row = Callable[["Lowering", Node], View | tuple[View | None, ...]]
 
 #: Operations whose result is a window on their operand.
 ALIASES = frozenset(("reshape", "transpose", "broadcast_to", "slice", "check_range"))
@@ -123,9 +129,11 @@ class Lowering:
         panels: Variables that lie in column panels.
         workers: For how many workers to share the work; never changes a result.
         sources: The layout of each input's array.
-        checked: Inputs in which values that are not finite are faults.
+        checked: Inputs and checks in which values that are not finite are faults.
         bundles: Updates to run as one; their variables lie in pools.
         called: Outputs are slots of their own; otherwise they stay in the arena.
+        checks_first: Compute checks before all else, and keep new state aside until
+            they are known: where they depend on new state themselves.
     """
 
     def __init__(
@@ -138,14 +146,19 @@ class Lowering:
         checked: Sequence[str] = (),
         bundles: Sequence[Bundle] = (),
         called: bool = False,
+        checks_first: bool = False,
     ) -> None:
-        self.graph = graph
+        self.check_names = list(graph.checks)
+        self.graph = graph = with_checks(graph, checked, sizes)
         self.sizes = sizes
         self.workers = workers
         self.sources = sources
         self.checked = frozenset(checked)
         self.bundles = bundles
         self.called = called
+        self.checks_first = checks_first
+        self.aside = False  # new state does not go where the old one lies
+        self.looked: set[str] = set()
         self.steps: list[Draft] = []
         self.slots: list[Buffer] = []
         self.constants: dict[Buffer, Array] = {}
@@ -183,12 +196,14 @@ class Lowering:
 
     # ------------------------------------------------------------------ the whole
 
-    def run(self) -> Lowered:
-        """Lower the graph."""
+    def run(self) -> Lowered | None:
+        """Lower the graph; ``None``: it can only be done with ``checks_first``."""
         self._fold_numbers()
         for node in self.order:
             if node.op.name == "check_range":
                 self.value(node)
+        if self.checks_first:
+            self._compute_checks()
         late = self._save_old_values()
         gradients = [self._place_gradients(bundle) for bundle in self.bundles]
         scalars = [n for n in self.targets if self._one_number(n)]
@@ -200,9 +215,20 @@ class Lowering:
             outputs = {name: self._output(n) for name, n in self.graph.outputs.items()}
         for bundle, rooms in zip(self.bundles, gradients, strict=True):
             self._bundle(bundle, rooms)
+        self._new_state(late)
+        steps = hoist(self.steps)
+        if steps is None:
+            return None
+        place_guards(steps)
+        return Lowered(steps, self.slots, self.constants, outputs)
+
+    def _new_state(self, late: Mapping[Variable, View]) -> None:
+        """Compute the new value of every variable, and put it where that lies."""
+        scalars = [n for n in self.targets if self._one_number(n)]
         for node in self.targets:
             if node not in scalars:
                 self.value(node)
+        self._compute_checks()
         self.group([n for n in scalars if n not in self.memo])
         for node, variables in self.targets.items():
             for variable in variables:
@@ -210,8 +236,6 @@ class Lowering:
                     source = late.get(variable, None) or self.memo[node]
                     self.copy(source, self.variables[variable])
                     self.written.add(variable)
-        self._place_guards()
-        return Lowered(self.steps, self.slots, self.constants, outputs)
 
     def _one_number(self, node: Node) -> bool:
         return shape_of(node) == () and elementwise(node)
@@ -226,13 +250,16 @@ class Lowering:
                 roots.update(dict.fromkeys(member.scalars.values()))
         self.group([n for n in roots if n not in self.memo and self._one_number(n)])
 
-    def _place_guards(self) -> None:
-        """Bad data stop the plan before the first step that writes state."""
-        open_check = False
-        for step in self.steps:
-            if open_check and any(a.buffer.space == "slot" for a in step.writes):
-                step.guard, open_check = True, False
-            open_check = open_check or step.checks
+    def _compute_checks(self) -> None:
+        """Look at the checks, once, by steps that write no state."""
+        self.aside = True
+        for name, node in self.graph.checks.items():
+            if name not in self.looked:
+                view = self.value(node)
+                view = self.stored(view) if view.buffer is None else view
+                self.steps.append(check_step(view, self.check_names.index(name)))
+                self.looked.add(name)
+        self.aside = False
 
     def _fold_numbers(self) -> None:
         """What depends on nothing but sizes and constants of one element is a number."""
@@ -261,6 +288,10 @@ class Lowering:
         view = self.memo.get(node)
         return isinstance(view, View) and view.buffer is None
 
+    def owner(self, node: Node) -> Variable | None:
+        """The variable whose old value a node is."""
+        return node.attrs["variable"] if node.op.name == "variable" else None
+
     def _save_old_values(self) -> dict[Variable, View]:
         """Copies of variables that are assigned to other variables as they are."""
         saved: dict[Variable, View] = {}
@@ -268,10 +299,11 @@ class Lowering:
             source = node
             while source.op.name in ALIASES:
                 source = source.inputs[0]
-            if source.op.name != "variable":
+            owner = self.owner(source)
+            if owner is None:
                 continue
             for variable in variables:
-                if source is node and source.attrs["variable"] is variable:
+                if source is node and owner is variable:
                     self.written.add(variable)  # assigned to itself
                 else:
                     saved[variable] = self.dense(self.value(node), fresh=True)
@@ -292,7 +324,10 @@ class Lowering:
             buffer = Buffer("slot", size, len(self.slots), key=("output", name))
             self.slots.append(buffer)
             rooms[name] = View(buffer, shape, row_major(shape), node.dtype)
-            if node not in self.memo and node not in self.targets:
+            # Kernels read behind the end of an operand, which an array of the caller's
+            # does not allow: only what nobody reads is computed there.
+            unread = not self.consumers[node] and node not in self.targets
+            if unread and node not in self.memo:
                 self.places.setdefault(node, rooms[name])
         for name, node in self.graph.outputs.items():
             view, room = self.value(node), rooms[name]
@@ -640,7 +675,7 @@ class Lowering:
     def _in_place(self, node: Node, inner: set[Node]) -> Variable | None:
         """The variable whose memory may take the result of ``node`` directly."""
         for variable in self.targets.get(node, ())[:1]:
-            if variable in self.written:
+            if self.aside or variable in self.written:
                 return None
             reader = self.readers.get(variable)
             if reader is None:

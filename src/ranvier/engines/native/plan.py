@@ -245,27 +245,26 @@ class PlanBuilder:
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
-        self._arena = 0
-        self._own = 0
-        self._slots: list[tuple[int, bool, bool]] = []
-        self._constants = bytearray()
+        self.arena_bytes = self.own_bytes = 0
+        self.slots: list[tuple[int, bool, bool]] = []
+        self.constants = bytearray()
         self._known: dict[tuple[str, bytes], Ref] = {}
-        self._loops: list[tuple[int, int, list[tuple[int, int, int]]]] = []
+        self.loops: list[tuple[int, int, list[tuple[int, int, int]], int]] = []
 
     def arena(self, size: int) -> Ref:
         """New room in the arena, 64-byte aligned, at the end."""
-        ref = Ref(ARENA, 0, self._arena, size)
-        self._arena = -(-(self._arena + size) // ALIGN) * ALIGN
+        ref = Ref(ARENA, 0, self.arena_bytes, size)
+        self.arena_bytes = -(-(self.arena_bytes + size) // ALIGN) * ALIGN
         return ref
 
     def arena_at(self, offset: int, size: int) -> Ref:
         """Room at a place that the caller has chosen (liveness placement)."""
-        self._arena = max(self._arena, offset + size)
+        self.arena_bytes = max(self.arena_bytes, offset + size)
         return Ref(ARENA, 0, offset, size)
 
     def own_at(self, offset: int, size: int) -> Ref:
         """The same in the memory that each worker has for itself."""
-        self._own = max(self._own, offset + size)
+        self.own_bytes = max(self.own_bytes, offset + size)
         return Ref(OWN, 0, offset, size)
 
     def external(
@@ -276,17 +275,17 @@ class PlanBuilder:
         `strided` admits arrays of any strides (data set rows); whoever makes the
         gather step vouches that it stays inside.
         """
-        self._slots.append((size, writable, strided))
-        return Ref(EXTERNAL, len(self._slots) - 1, 0, size)
+        self.slots.append((size, writable, strided))
+        return Ref(EXTERNAL, len(self.slots) - 1, 0, size)
 
     def constant(self, value: np.ndarray[Any, Any]) -> Ref:
         """A copy of an array that the plan keeps; equal arrays are kept once."""
         data = np.ascontiguousarray(value).tobytes()
         key = (str(value.dtype), data)
         if key not in self._known:
-            self._constants.extend(bytes(-len(self._constants) % ALIGN))
-            self._known[key] = Ref(CONSTANT, 0, len(self._constants), len(data))
-            self._constants.extend(data)
+            self.constants.extend(bytes(-len(self.constants) % ALIGN))
+            self._known[key] = Ref(CONSTANT, 0, len(self.constants), len(data))
+            self.constants.extend(data)
         return self._known[key]
 
     def step(
@@ -333,21 +332,30 @@ class PlanBuilder:
         self,
         body: int,
         count: int,
-        moves: Sequence[tuple[int, int, int]],
+        moves: Sequence[tuple[int, int, int]] = (),
         *,
         barrier: int = 0,
-    ) -> None:
+        flag: Ref | None = None,
+        until: bool = False,
+    ) -> Step:
         """The next `body` steps run `count` times.
 
         Args:
             body: number of steps, appended after this call.
-            count: rounds.
+            count: rounds; -1, with a flag, for as many as the flag allows.
             moves: `(step of the body, buffer, bytes)`: addresses that move on after
-                each round.
-            barrier: as for a step.
+                each round. Loops may be nested; steps are counted through inner ones.
+            barrier: as for a step; with a flag, before every look at it.
+            flag: a byte: a round runs only while it is true.
+            until: only while it is false.
         """
-        self._loops.append((body, count, list(moves)))
-        self.steps.append(Step("loop", barrier=barrier, loop=len(self._loops) - 1))
+        test = 0 if flag is None else 2 if until else 1
+        self.loops.append((body, count, list(moves), test))
+        refs = [] if flag is None else [flag]
+        number = len(self.loops) - 1
+        made = Step("loop", refs, barrier=barrier, loop=number)
+        self.steps.append(made)
+        return made
 
     def build(self, isa: str = "") -> Plan:
         """Validates and makes the plan runnable."""
@@ -377,12 +385,12 @@ class PlanBuilder:
         native = _native.Program(
             steps,
             programs,
-            self._slots,
-            self._loops,
-            self._arena,
-            bytes(self._constants),
+            self.slots,
+            self.loops,
+            self.arena_bytes,
+            bytes(self.constants),
             isa,
-            self._own,
+            self.own_bytes,
         )
         return Plan(native)
 

@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from ranvier.engines.native import regions as _regions  # noqa: F401  (its rows)
 from ranvier.engines.native.draft import Access, Draft, access
 from ranvier.engines.native.lowering import Lowering, row
 from ranvier.engines.native.products import (
@@ -419,6 +420,10 @@ def _sparse_cross_entropy_grad(low: Lowering, node: Node) -> View:
 # ------------------------------------------------------- moves, indices, checks
 
 
+#: Kernels that look at indices from data, and report those out of range.
+_INDEXED = frozenset(("take", "take_along", "scatter_add", "add_along"))
+
+
 def _step(
     low: Lowering,
     node: Node,
@@ -442,7 +447,7 @@ def _step(
             reads=[access(v) for v in reads],
             writes=[access(v) for v in writes],
             cost=20 + 0.5 * sum(v.size for v in (*reads, *writes)),
-            checks=checks,
+            checks=checks or kernel in _INDEXED,
             label=node.origins[0].layer if node.origins else "",
         )
     )

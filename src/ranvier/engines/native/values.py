@@ -70,6 +70,30 @@ class Buffer:
         return f"<{self.space}{'' if name is None else ' ' + str(name)} {self.nbytes}B>"
 
 
+class Moving(Buffer):
+    """The part of a buffer that a round of a loop sees; the next round sees the next.
+
+    Attributes:
+        base: The whole, which may move itself in a loop further out.
+        start: Its first byte that the first round sees.
+        step: Bytes from round to round; negative when the last part comes first.
+        rounds: Number of rounds.
+        loop: The step of the loop.
+    """
+
+    __slots__ = ("base", "loop", "rounds", "start", "step")
+
+    def __init__(
+        self, base: Buffer, start: int, nbytes: int, step: int, rounds: int, loop: Any
+    ) -> None:
+        super().__init__(base.space, nbytes, base.slot, key=base.key)
+        self.base = base
+        self.start = start
+        self.step = step
+        self.rounds = rounds
+        self.loop = loop
+
+
 @dataclass(frozen=True, eq=False)
 class View:
     """A strided window on a buffer, or a number repeated.

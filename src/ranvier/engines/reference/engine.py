@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.engines.api import Batches, Fault, RunRecord, Shuffle, Tick
+from ranvier.engines.faults import error_of, not_finite
 from ranvier.errors import RanvierError, ShapeError
 from ranvier.graph.dims import unify
 from ranvier.graph.evaluate import Interpreter
@@ -36,7 +37,9 @@ class ReferenceExecutable:
             if node.op.name == "variable"
         ]
 
-    def call(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def call(
+        self, inputs: Mapping[str, Array], check_finite: Sequence[str] = ()
+    ) -> dict[str, Array]:
         """Run once; variables are updated, outputs returned."""
         sizes: dict[str, int] = {}
         known = {}
@@ -53,11 +56,15 @@ class ReferenceExecutable:
         for node, variable in self._variables:
             known[node] = variable.storage.read()
         known = {node: interpreter.widen(array) for node, array in known.items()}
-        found = interpreter.run(self.graph.results(), known)
-        n = len(self.graph.outputs)
-        for variable, value in zip(self.graph.updates, found[n:], strict=True):
+        found = iter(interpreter.run(self.graph.results(), known))
+        outputs = {name: next(found) for name in self.graph.outputs}
+        updates = [(variable, next(found)) for variable in self.graph.updates]
+        for name, value in zip(self.graph.checks, found, strict=True):
+            if name in check_finite and not np.isfinite(value):
+                raise error_of(Fault("RV301", name, value=float(value)), inputs)
+        for variable, value in updates:
             variable.storage.write(value)
-        return dict(zip(self.graph.outputs, found[:n], strict=True))
+        return outputs
 
     def run(
         self,
@@ -68,6 +75,8 @@ class ReferenceExecutable:
     ) -> RunRecord:
         """Run once a batch."""
         record = RunRecord()
+        checks = [name for name in batches.check_finite if name in self.graph.checks]
+        looked = [name for name in batches.check_finite if name in self.graph.inputs]
         order = batches.order
         if isinstance(order, Shuffle):
             order = permutation(order.seed, order.epoch, batches.rows)
@@ -79,15 +88,18 @@ class ReferenceExecutable:
             if order is not None:
                 rows = order[rows]
             inputs = {name: array[rows] for name, array in batches.arrays.items()}
-            record.fault = _not_finite(inputs, batches, rows)
+            record.fault = not_finite(inputs, looked, rows)
             if record.fault is not None:
                 break
             try:
-                outputs = self.call(inputs)
+                outputs = self.call(inputs, checks)
             except RanvierError as error:
-                if error.code != "RV105":
+                if isinstance(error.fault, Fault):
+                    record.fault = error.fault
+                elif error.code == "RV105":
+                    record.fault = Fault("RV105", details={"error": error})
+                else:
                     raise
-                record.fault = Fault("RV105", details={"error": error})
                 break
             for name in collect:
                 kept[name].append(outputs[name])
@@ -105,19 +117,6 @@ class ReferenceExecutable:
                     np.concatenate(parts) if parts[0].ndim else np.stack(parts)
                 )
         return record
-
-
-def _not_finite(
-    inputs: Mapping[str, Array], batches: Batches, rows: Any
-) -> Fault | None:
-    for name in batches.check_finite:
-        array = inputs[name]
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            flat = array.reshape(len(array), -1)
-            row, column = (int(i) for i in np.argwhere(~np.isfinite(flat))[0])
-            at = rows.start + row if isinstance(rows, slice) else int(rows[row])
-            return Fault("RV204", name, at, column, float(flat[row, column]))
-    return None
 
 
 class ReferenceEngine:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ranvier.graph.dims import Size
+from ranvier.graph.dims import Size, bind
 from ranvier.graph.ir import Region, Spec
 from ranvier.graph.op import op, unsupported
 
@@ -33,6 +33,7 @@ def _scan_ref(
     length: int,
     reverse: bool,
     evaluate: Evaluate,
+    sizes: Mapping[str, int],
 ) -> tuple[Array, ...]:
     carry = list(args[:n_carry])
     xs, shared = args[n_carry : n_carry + n_xs], args[n_carry + n_xs :]
@@ -45,8 +46,8 @@ def _scan_ref(
             row[t] = y
     stacked = []
     for row, result in zip(rows, body.results[n_carry:], strict=True):
-        # A scan of length 0 still has a result of the right rank.
-        empty = (0, *(s if isinstance(s, int) else 0 for s in result.spec.shape))
+        # A scan of length 0 still has a result of the right shape.
+        empty = (0, *bind(result.spec.shape, sizes))
         stacked.append(np.stack(row) if row else np.zeros(empty, result.spec.dtype))
     return (*carry, *stacked)
 
@@ -153,6 +154,7 @@ def _while_ref(
     n_carry: int,
     n_test: int,
     evaluate: Evaluate,
+    sizes: Mapping[str, int],
 ) -> tuple[Array, ...]:
     carry = list(args[:n_carry])
     shared_test = args[n_carry : n_carry + n_test]
@@ -172,7 +174,12 @@ while_loop = op(
 
 
 def _cond_ref(
-    pick: Array, *args: Array, yes: Region, no: Region, evaluate: Evaluate
+    pick: Array,
+    *args: Array,
+    yes: Region,
+    no: Region,
+    evaluate: Evaluate,
+    sizes: Mapping[str, int],
 ) -> tuple[Array, ...]:
     return tuple(evaluate(yes if bool(pick) else no, args))
 

@@ -29,11 +29,12 @@ def simplify(graph: Graph, keep: Keep = ()) -> Graph:
     """
     rewriter = _Rewriter(keep)
     results = rewriter.run(_merge_scans(graph.results()))
-    n = len(graph.outputs)
+    found = iter(results)
     return Graph(
         {name: rewriter.memo.get(node, node) for name, node in graph.inputs.items()},
-        dict(zip(graph.outputs, results[:n], strict=True)),
-        dict(zip(graph.updates, results[n:], strict=True)),
+        {name: next(found) for name in graph.outputs},
+        {variable: next(found) for variable in graph.updates},
+        {name: next(found) for name in graph.checks},
     )
 
 

@@ -40,6 +40,9 @@ def verify(graph: Graph, after: str) -> None:
     for name, node in graph.outputs.items():
         if isinstance(node.spec, tuple):
             raise _wrong(after, node, f"output {name!r} is several values")
+    for name, node in graph.checks.items():
+        if isinstance(node.spec, tuple) or node.shape != () or not node.spec.floating:
+            raise _wrong(after, node, f"check {name!r} is no floating scalar")
 
 
 def _check(after: str, node: Node) -> None:

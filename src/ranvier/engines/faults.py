@@ -1,8 +1,8 @@
-"""What an engine found in the data, told in the user's terms."""
+"""What an engine found wrong in a step, told in the user's terms."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,21 +13,51 @@ from ranvier.errors import DataError, NumericsError, RanvierError
 _WORDS = {"x": "x", "y": "y", "w": "sample_weight"}
 
 
+def not_finite(
+    arrays: Mapping[str, Any], names: Sequence[str], rows: Any = None
+) -> Fault | None:
+    """RV204 for the first value of these inputs that is NaN or infinite, if there is one.
+
+    Args:
+        arrays: A batch, by input name.
+        names: Which of them to look at.
+        rows: Where the batch's rows lie in the data: a slice or row numbers; by default
+            the batch is all there is.
+    """
+    for name in names:
+        array = arrays[name]
+        if array.dtype.kind != "f" or np.isfinite(array).all():
+            continue
+        flat = array.reshape(len(array), -1)
+        row, column = (int(i) for i in np.argwhere(~np.isfinite(flat))[0])
+        at = row
+        if isinstance(rows, slice):
+            at += rows.start
+        elif rows is not None:
+            at = int(rows[row])
+        return Fault("RV204", name, at, column, float(flat[row, column]))
+    return None
+
+
 def error_of(
-    fault: Fault, arrays: Mapping[str, Any], units: int | None
+    fault: Fault, arrays: Mapping[str, Any], units: int | None = None
 ) -> RanvierError:
-    """The exception for a fault.
+    """The exception for a fault; it keeps the fault, for callers that know more.
 
     Args:
         fault: what the engine reported.
         arrays: the arrays by input name.
         units: classes of the output, where known.
     """
-    name = fault.input
-    number = name[1:] if name else ""
-    label = _WORDS.get(name[:1], name) + (f"[{number}]" if number else "")
+    error = _error(fault, arrays, units)
+    error.fault = fault
+    return error
+
+
+def _error(fault: Fault, arrays: Mapping[str, Any], units: int | None) -> RanvierError:
+    label = _label(fault.input)
     if fault.code == "RV204":
-        array = arrays.get(name)
+        array = arrays.get(fault.input)
         column = "" if array is None or array.ndim < 2 else f", column {fault.column}"
         return DataError(
             "RV204",
@@ -38,23 +68,32 @@ def error_of(
             "if they are meant",
         )
     if fault.code == "RV105":
-        return label_error(fault, arrays, units)
+        return _label_error(fault, arrays, units)
     if fault.code == "RV111":
         return DataError(
             "RV111",
             f"an index is out of range: {fault.value:g}"
-            + (f" in {label}, row {fault.row:,}" if fault.row >= 0 else ""),
+            + (f" in {label}, row {fault.row:,}" if label and fault.row >= 0 else ""),
             details="; ".join(f"{k}: {v}" for k, v in fault.details.items()),
         )
-    return NumericsError(
-        fault.code,
-        "the loss is not finite" if fault.code == "RV301" else "the step failed",
-        details="nothing of that step was written; the weights are those before it",
-        fix="a smaller learning rate, scaled inputs",
-    )
+    if fault.code == "RV301":
+        name = "the loss" if fault.input in ("", "loss") else fault.input
+        return NumericsError(
+            "RV301",
+            f"{name} became {fault.value:g}",
+            details="nothing of that step was written; the weights are those before it",
+            fix="a smaller learning rate, scaled inputs",
+        )
+    return NumericsError(fault.code, "the step failed")
 
 
-def label_error(
+def _label(name: str) -> str:
+    """The user's word for an input of a step: ``y1`` is ``y[1]``."""
+    number = name[1:]
+    return _WORDS.get(name[:1], name) + (f"[{number}]" if number else "")
+
+
+def _label_error(
     fault: Fault, arrays: Mapping[str, Any], units: int | None
 ) -> RanvierError:
     """RV105, with the label and its row, found again in the data if need be."""
@@ -64,20 +103,14 @@ def label_error(
         found = _search(arrays, units)
         if found is not None:
             name, row, value = found
-    elif inner is not None and row < 0:
-        return inner
     if row < 0:
-        return (
-            inner
-            if inner is not None
-            else DataError("RV105", "a label is out of range")
-        )
-    label = _WORDS.get(name[:1], name) or "y"
+        return inner or DataError("RV105", "a label is out of range")
+    label = _label(name) or "y"
     count = units or int(fault.details.get("high", 0)) or None
     if name.startswith("x"):
         return DataError(
             "RV105",
-            f"x holds {value:g} in row {row:,}, outside the range of an embedding",
+            f"{label} holds {value:g} in row {row:,}, outside the range of an embedding",
             fix="Embedding(input_dim) must be larger than the largest number",
         )
     fix = "whole numbers from 0 on"
