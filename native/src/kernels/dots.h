@@ -10,7 +10,6 @@
 // joined i with i + 8, then + 4, + 2, + 1. So the bits depend neither on the width of a vector nor on the workers. S is
 // the product with a row of ones.
 #pragma once
-#include "gemm_block.h"
 #include "reduce.h"
 
 namespace rv::RV_ISA {
@@ -40,87 +39,78 @@ RV_INLINE vf fold_all(const vf (&x)[16]) {
 }
 #endif
 
-constexpr int kMostDots = 15;  // columns
-constexpr int dot_rows(int columns) { return columns == 1 ? 8 : columns > 16 ? 1 : 16 / columns; }
-
-// R rows of A with the N rows of B; R * N <= 16 sums, row by row.
-template <int R, int N>
-RV_NOINLINE void dot_block(const float* const* a, const float* b, int64_t ldb, int64_t depth, float* sums) {
-#if RV_WIDTH == 16
-  vf acc[R][N];
-#pragma GCC unroll 16
-  for (int i = 0; i < R; ++i)
-#pragma GCC unroll 16
-    for (int j = 0; j < N; ++j) acc[i][j] = vf{};
-  for (int64_t k = 0; k < depth; k += W) {
-    const int64_t left = depth - k;
-    vf y[N];
-#pragma GCC unroll 16
-    for (int j = 0; j < N; ++j) y[j] = left >= W ? load(b + j * ldb + k) : load_part(b + j * ldb + k, left);
-#pragma GCC unroll 16
-    for (int i = 0; i < R; ++i) {
-      const vf x = left >= W ? load(a[i] + k) : load_part(a[i] + k, left);
-#pragma GCC unroll 16
-      for (int j = 0; j < N; ++j) acc[i][j] = madd(x, y[j], acc[i][j]);
-    }
-  }
-  vf all[16];
-#pragma GCC unroll 16
-  for (int t = 0; t < 16; ++t) all[t] = t < R * N ? acc[t / N][t % N] : vf{};
-  store(sums, fold_all(all));
-#else
-  for (int i = 0; i < R; ++i)
-    for (int j = 0; j < N; ++j) {
-      vf acc[kParts];
-      for (int p = 0; p < kParts; ++p) acc[p] = vf{};
-      const float *x = a[i], *y = b + j * ldb;
-      for (int64_t k = 0; k < depth; k += kLanes)
-#pragma GCC unroll 4
-        for (int p = 0; p < kParts; ++p) {
-          const int64_t at = k + p * W, left = depth - at;
-          if (left >= W) acc[p] = madd(load(x + at), load(y + at), acc[p]);
-          else if (left > 0) acc[p] = madd(load_part(x + at, left), load_part(y + at, left), acc[p]);
-        }
-      alignas(64) float lanes[kLanes];
-#pragma GCC unroll 4
-      for (int p = 0; p < kParts; ++p) store_aligned(lanes + p * W, acc[p]);
-      sums[i * N + j] = join_lanes<SumOf>(lanes);
-    }
-#endif
-}
-using DotBlock = void (*)(const float* const*, const float*, int64_t, int64_t, float*);
+// Rows first .. last of C; row M is S. A few rows at a time, up to sixteen sums.
 template <int N>
-constexpr DotBlock dot_block_of = dot_block<dot_rows(N), N>;
-constexpr DotBlock kDotBlocks[kMostDots + 1] = {nullptr,          dot_block_of<1>,  dot_block_of<2>,  dot_block_of<3>,
-                                                dot_block_of<4>,  dot_block_of<5>,  dot_block_of<6>,  dot_block_of<7>,
-                                                dot_block_of<8>,  dot_block_of<9>,  dot_block_of<10>, dot_block_of<11>,
-                                                dot_block_of<12>, dot_block_of<13>, dot_block_of<14>, dot_block_of<15>};
-
-static void dots(const Step& s, Frame& f, int worker, int workers) {
-  const int64_t M = s.dim[0], N = s.dim[1], K = s.dim[2], lda = s.dim[3], ldb = s.dim[4];
+RV_NOINLINE void dots_of(const Step& s, const float* ones, int64_t first, int64_t last) {
+  constexpr int R = N == 1 ? 8 : 16 / N;
+  const int64_t M = s.dim[0], depth = s.dim[2], lda = s.dim[3], ldb = s.dim[4];
   const float* a = static_cast<const float*>(s.buf[0]);
   const float* b = static_cast<const float*>(s.buf[1]);
   float* c = static_cast<float*>(s.buf[2]);
-  float* bias = static_cast<float*>(s.buf[3]);
+  for (int64_t i = first; i < last; i += R) {
+    const float* x[R];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) x[r] = i + r < M ? a + (i + r) * lda : ones;  // rows behind the last: nobody stores them
+    const int64_t rows = last - i < R ? last - i : R, inside = i + rows <= M ? rows : M - i;
+    alignas(64) float sums[16];
+#if RV_WIDTH == 16
+    vf acc[16];
+#pragma GCC unroll 16
+    for (int t = 0; t < 16; ++t) acc[t] = vf{};
+    for (int64_t k = 0; k < depth; k += W) {
+      const __mmask16 lanes = depth - k >= W ? 0xffff : static_cast<__mmask16>((1u << (depth - k)) - 1u);
+      vf y[N];
+#pragma GCC unroll 16
+      for (int j = 0; j < N; ++j) y[j] = (vf)_mm512_maskz_loadu_ps(lanes, b + j * ldb + k);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+        const vf v = (vf)_mm512_maskz_loadu_ps(lanes, x[r] + k);
+#pragma GCC unroll 16
+        for (int j = 0; j < N; ++j) acc[r * N + j] = madd(v, y[j], acc[r * N + j]);
+      }
+    }
+    const vf all = fold_all(acc);
+    store_part(c + i * N, all, inside * N);
+    if (inside == rows) continue;
+    store_aligned(sums, all);
+#else
+    for (int64_t r = 0; r < rows; ++r)
+      for (int j = 0; j < N; ++j) {
+        vf acc[kParts];
+        for (int p = 0; p < kParts; ++p) acc[p] = vf{};
+        const float* y = b + j * ldb;
+        for (int64_t k = 0; k < depth; k += kLanes)
+#pragma GCC unroll 4
+          for (int p = 0; p < kParts; ++p) {
+            const int64_t at = k + p * W, left = depth - at;
+            if (left >= W) acc[p] = madd(load(x[r] + at), load(y + at), acc[p]);
+            else if (left > 0) acc[p] = madd(load_part(x[r] + at, left), load_part(y + at, left), acc[p]);
+          }
+        alignas(64) float lanes[kLanes];
+#pragma GCC unroll 4
+        for (int p = 0; p < kParts; ++p) store_aligned(lanes + p * W, acc[p]);
+        sums[r * N + j] = join_lanes<SumOf>(lanes);
+      }
+    for (int64_t t = 0; t < inside * N; ++t) c[i * N + t] = sums[t];
+    if (inside == rows) continue;
+#endif
+    float* bias = static_cast<float*>(s.buf[3]);
+    for (int j = 0; j < N; ++j) bias[j] = sums[inside * N + j];
+  }
+}
+using Dots = void (*)(const Step&, const float*, int64_t, int64_t);
+constexpr Dots kDots[16] = {nullptr,     dots_of<1>,  dots_of<2>,  dots_of<3>,  dots_of<4>,  dots_of<5>,
+                            dots_of<6>,  dots_of<7>,  dots_of<8>,  dots_of<9>,  dots_of<10>, dots_of<11>,
+                            dots_of<12>, dots_of<13>, dots_of<14>, dots_of<15>};
+
+static void dots(const Step& s, Frame& f, int worker, int workers) {
+  const int64_t M = s.dim[0], K = s.dim[2];
   float* ones = reinterpret_cast<float*>(f.scratch[worker]);
   int64_t first, last;
   share(s.units, worker, workers, first, last);
   if (last > M)
     for (int64_t k = 0; k < K; k += W) store_aligned(ones + k, splat(1.0f));
-  const DotBlock block = kDotBlocks[N];
-  const int most = dot_rows(static_cast<int>(N));
-  for (int64_t i = first; i < last; i += most) {
-    const float* row[16];
-    const int64_t rows = last - i < most ? last - i : most;
-    for (int r = 0; r < most; ++r) row[r] = r >= rows ? row[0] : i + r < M ? a + (i + r) * lda : ones;
-    alignas(64) float sums[16];
-    block(row, b, ldb, K, sums);
-    const int64_t inside = i + rows <= M ? rows : M - i;
-    float* to = c + i * N;
-    for (int64_t t = 0; t < inside * N; t += W) store_part(to + t, load_aligned(sums + t), least(W, inside * N - t));
-    if (inside < rows)
-      for (int64_t j = 0; j < N; ++j) bias[j] = sums[inside * N + j];
-  }
+  kDots[s.dim[1]](s, ones, first, last);
 }
 
 }  // namespace rv::RV_ISA

@@ -187,6 +187,37 @@ RV_INLINE void turn_rows(const float* x, float* to, int64_t ld, int64_t rows, in
 constexpr int64_t kLongRow = 512;  // bytes
 constexpr int64_t kRowsAhead = 4;
 
+// Short dense rows of the type that is wanted, units first .. last: the set-up of the general case would cost more than the
+// moves.
+RV_NOINLINE void gather_words(const Step& s, Frame& f, int64_t first, int64_t last) {
+  const int64_t rows = s.dim[0], elements = s.dim[1], words = elements * size_of(static_cast<Dtype>(s.dim[2])) / 4;
+  const bool by_columns = s.dim[6] & 16;
+  const int64_t* order = s.dim[6] & 8 ? nullptr : f.rows;
+  const int64_t some = last - first, ahead = 2 * rows, left = f.rows_left - first - ahead;
+  const int64_t* numbers = order ? order + first : nullptr;
+  uint32_t* to = static_cast<uint32_t*>(s.buf[1]) + (by_columns ? first : first * words);
+  kMoveWords[by_columns][words](to, rows, static_cast<const uint8_t*>(s.buf[0]), s.dim[4], numbers, f.first_row + first,
+                                some, ahead, !order ? 0 : left < some ? left : some);
+  if (!(s.dim[6] & 3)) return;
+  const uint8_t* made = reinterpret_cast<const uint8_t*>(to);
+  if (!by_columns) {
+    if (suspicious(s, made, some * elements)) [[unlikely]]
+      check_rows(s, f, made, numbers, f.first_row + first, some);
+    return;
+  }
+  bool bad = false;
+  if (some == rows) bad = suspicious(s, made, some * elements);
+  else
+    for (int64_t e = 0; e < elements; ++e) bad = bad || suspicious(s, made + e * rows * 4, some);
+  if (!bad) [[likely]]
+    return;
+  for (int64_t i = 0; i < some; ++i) {
+    uint32_t row[kFewWords];
+    for (int64_t e = 0; e < elements; ++e) row[e] = to[e * rows + i];
+    check_row(s, f, numbers ? numbers[i] : f.first_row + first + i, reinterpret_cast<const uint8_t*>(row));
+  }
+}
+
 static void gather(const Step& s, Frame& f, int w, int n) {
   int64_t first, last;
   share(s.units, w, n, first, last);
@@ -195,6 +226,9 @@ static void gather(const Step& s, Frame& f, int w, int n) {
   if (first >= last) return;
   const Dtype from_type = static_cast<Dtype>(s.dim[2]), to_type = static_cast<Dtype>(s.dim[3]);
   const int from_size = size_of(from_type), to_size = size_of(to_type);
+  if (from_type == to_type && s.dim[5] == 1 && s.dim[17] == from_size && elements * from_size <= 4 * kFewWords &&
+      elements * from_size % 4 == 0 && elements > 0)
+    return gather_words(s, f, first, last);
   const int rank = static_cast<int>(s.dim[5]);
   bool dense = true;
   for (int64_t d = rank - 1, step = from_size; d >= 0; step *= s.dim[11 + d], --d)
@@ -215,32 +249,6 @@ static void gather(const Step& s, Frame& f, int w, int n) {
     if (f.ahead.order == order && f.ahead.base == base && f.ahead.row > fetch) fetch = f.ahead.row;
     f.ahead = {base, order + rows, row_step, line_bytes, first, last < f.rows_left - rows ? last : f.rows_left - rows,
                0};
-  }
-  if (dense && from_type == to_type && line_bytes <= 4 * kFewWords && line_bytes % 4 == 0 && line_bytes) {
-    const int64_t some = last - first, left = f.rows_left - fetch;
-    uint32_t* to = reinterpret_cast<uint32_t*>(out) + (by_columns ? first : first * (line_bytes / 4));
-    kMoveWords[by_columns][line_bytes / 4](to, rows, base, row_step, order ? order + first : nullptr,
-                                           f.first_row + first, some, ahead,
-                                           !order        ? 0
-                                           : left < some ? left
-                                                         : some);
-    if (!(s.dim[6] & 3)) return;
-    if (!by_columns) {
-      if (suspicious(s, out + first * to_bytes, some * elements)) [[unlikely]]
-        check_rows(s, f, out + first * to_bytes, order ? order + first : nullptr, f.first_row + first, some);
-      return;
-    }
-    bool bad = false;
-    for (int64_t e = 0; e < elements && !bad; ++e)
-      bad = suspicious(s, reinterpret_cast<const uint8_t*>(to + e * rows), some);
-    if (!bad) [[likely]]
-      return;
-    for (int64_t i = 0; i < some; ++i) {
-      uint32_t row[kFewWords];
-      for (int64_t e = 0; e < elements; ++e) row[e] = to[e * rows + i];
-      check_row(s, f, order ? order[first + i] : f.first_row + first + i, reinterpret_cast<const uint8_t*>(row));
-    }
-    return;
   }
   EwInstr c{};
   c.dst = 1;

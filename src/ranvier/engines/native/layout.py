@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Fewer columns than these are narrow; fewer rows are not worth it.
 LANES = 16
+#: More rows are nobody's batch, and would not fit the room that `dots` has.
+MOST = 1 << 16
 
 
 def feature_major(low: Lowering) -> frozenset[Node]:
@@ -46,7 +48,7 @@ def _narrow(low: Lowering, node: Node) -> bool:
     if isinstance(node.spec, tuple) or node.dtype not in ("float32", "bool"):
         return False
     shape = low.shape(node)
-    return len(shape) == 2 and shape[1] < LANES <= shape[0]
+    return len(shape) == 2 and 0 < shape[1] < LANES <= shape[0] <= MOST
 
 
 def _made_of_columns(low: Lowering, node: Node, found: set[Node]) -> bool:
