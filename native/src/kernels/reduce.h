@@ -5,7 +5,8 @@
 //
 //   reduce        buf: 0 x [outer, n, inner], 1 out [outer, inner]
 //                 dim: 0 outer, 1 n, 2 inner, 3 dtype of x, 4 dtype of out,
-//                      5 operation: 0 sum, 1 mean, 2 max, 3 min, 4 product, 5 any, 6 all;  6: 1 = join with what out holds
+//                      5 operation: 0 sum, 1 mean, 2 max, 3 min, 4 product, 5 any, 6 all;  6: 1 = join with what out holds;
+//                      7 (float32, outer 1, inner 1): 1 + the number of a check; what is not finite is fault 301
 //                 program (float32 only): x is not read; its value is what the program writes to operand -2, over the space
 //                 [outer * n, inner], or [outer, n] where inner == 1.
 //                 Unit: equal shares of outer (inner == 1), of outer * 64-column panels (else). Types other than float32 to
@@ -225,6 +226,8 @@ static void reduce_f32(const Step& s, Frame& f, int w, int workers) {
   auto finish = [&](float value, float& to) {
     if (mean) value /= length;
     to = join ? Op::join1(to, value) : value;
+    if (s.dim[7] && !(std::fabs(to) <= __FLT_MAX__)) [[unlikely]]
+      report(f, 301, static_cast<int32_t>(s.dim[7]) - 1, f.step_index, 0, to);
   };
   if (inner == 1) {
     const int64_t first = outer * u / s.units, last = outer * v / s.units;

@@ -66,9 +66,23 @@ def _number(node: Node, sizes: Mapping[str, int]) -> float | None:
     return float(node.attrs["value"]) if node.op.name == "full" else None
 
 
-def check_step(view: View, index: int) -> Draft:
-    """A step that reports a scalar which is not finite."""
-    return Draft(
+def check(steps: list[Draft], view: View, index: int) -> None:
+    """Let a scalar which is not finite be reported: by the sum that makes it, if one
+    does, else by a step of its own."""
+    last = next(
+        (s for s in steps if any(a.buffer is view.buffer for a in s.writes)), None
+    )
+    if (
+        last is not None
+        and last.kernel == "reduce"
+        and len(last.dims) == 7
+        and (last.dims[0], last.dims[2]) == (1, 1)
+        and last.dims[3:5] == [dtype_number("float32")] * 2
+    ):
+        last.dims.append(index + 1)
+        last.checks = True
+        return
+    step = Draft(
         "check_finite",
         [place(view)],
         [1, dtype_number(view.dtype), 301, index],
@@ -77,6 +91,7 @@ def check_step(view: View, index: int) -> Draft:
         checks=True,
         label="loss",
     )
+    steps.append(step)
 
 
 def hoist(steps: Sequence[Draft]) -> list[Draft] | None:
@@ -91,9 +106,7 @@ def hoist(steps: Sequence[Draft]) -> list[Draft] | None:
     wanted: set[Any] = set()
     moved: list[int] = []
     for i in range(len(blocks) - 1, first - 1, -1):
-        if blocks[i][0].kernel == "check_finite" or any(
-            a.buffer in wanted for a in _writes(blocks[i])
-        ):
+        if blocks[i][0].checks or any(a.buffer in wanted for a in _writes(blocks[i])):
             moved.append(i)
             reads = _reads(blocks[i])
             wanted.update(a.buffer for a in reads if a.buffer.space == "arena")

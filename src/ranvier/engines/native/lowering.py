@@ -18,7 +18,7 @@ from ranvier.engines.native import programs
 from ranvier.engines.native.draft import Draft, access
 from ranvier.engines.native.gaps import no_kernel
 from ranvier.engines.native.guards import (
-    check_step,
+    check,
     hoist,
     place_guards,
     with_checks,
@@ -257,7 +257,7 @@ class Lowering:
             if name not in self.looked:
                 view = self.value(node)
                 view = self.stored(view) if view.buffer is None else view
-                self.steps.append(check_step(view, self.check_names.index(name)))
+                check(self.steps, view, self.check_names.index(name))
                 self.looked.add(name)
         self.aside = False
 
