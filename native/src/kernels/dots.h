@@ -50,7 +50,8 @@ RV_NOINLINE void dots_of(const Step& s, const float* ones, int64_t first, int64_
   for (int64_t i = first; i < last; i += R) {
     const float* x[R];
 #pragma GCC unroll 16
-    for (int r = 0; r < R; ++r) x[r] = i + r < M ? a + (i + r) * lda : ones;  // rows behind the last: nobody stores them
+    for (int r = 0; r < R; ++r)
+      x[r] = i + r < M ? a + (i + r) * lda : ones;  // rows behind the last: nobody stores them
     const int64_t rows = last - i < R ? last - i : R, inside = i + rows <= M ? rows : M - i;
     alignas(64) float sums[16];
 #if RV_WIDTH == 16
@@ -99,8 +100,8 @@ RV_NOINLINE void dots_of(const Step& s, const float* ones, int64_t first, int64_
   }
 }
 using Dots = void (*)(const Step&, const float*, int64_t, int64_t);
-constexpr Dots kDots[16] = {nullptr,     dots_of<1>,  dots_of<2>,  dots_of<3>,  dots_of<4>,  dots_of<5>,
-                            dots_of<6>,  dots_of<7>,  dots_of<8>,  dots_of<9>,  dots_of<10>, dots_of<11>,
+constexpr Dots kDots[16] = {nullptr,     dots_of<1>,  dots_of<2>,  dots_of<3>, dots_of<4>,  dots_of<5>,
+                            dots_of<6>,  dots_of<7>,  dots_of<8>,  dots_of<9>, dots_of<10>, dots_of<11>,
                             dots_of<12>, dots_of<13>, dots_of<14>, dots_of<15>};
 
 static void dots(const Step& s, Frame& f, int worker, int workers) {

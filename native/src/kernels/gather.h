@@ -197,7 +197,10 @@ RV_NOINLINE void gather_words(const Step& s, Frame& f, int64_t first, int64_t la
   const int64_t* numbers = order ? order + first : nullptr;
   uint32_t* to = static_cast<uint32_t*>(s.buf[1]) + (by_columns ? first : first * words);
   kMoveWords[by_columns][words](to, rows, static_cast<const uint8_t*>(s.buf[0]), s.dim[4], numbers, f.first_row + first,
-                                some, ahead, !order ? 0 : left < some ? left : some);
+                                some, ahead,
+                                !order        ? 0
+                                : left < some ? left
+                                              : some);
   if (!(s.dim[6] & 3)) return;
   const uint8_t* made = reinterpret_cast<const uint8_t*>(to);
   if (!by_columns) {

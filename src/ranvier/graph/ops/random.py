@@ -85,7 +85,7 @@ random_bits = op(
 
 
 #: Rounds of the Feistel network that shuffles.
-ROUNDS = 8
+ROUNDS = 6
 
 
 def _mix(x: Array, key: int) -> Array:
@@ -93,8 +93,6 @@ def _mix(x: Array, key: int) -> Array:
     h = (x + np.uint32(key)) * np.uint32(0x9E3779B1)
     h ^= h >> np.uint32(15)
     h *= np.uint32(0x85EBCA77)
-    h ^= h >> np.uint32(13)
-    h *= np.uint32(0xC2B2AE3D)
     return h >> np.uint32(16)
 
 
