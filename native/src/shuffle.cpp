@@ -56,7 +56,7 @@ __attribute__((target("avx512f"))) int64_t keep_wide(const uint32_t* image, uint
     const __m512i x = _mm512_loadu_si512(image + i);
     const __mmask16 rows = _mm512_cmplt_epu32_mask(x, _mm512_set1_epi32(static_cast<int>(n)));
     const __m512i packed = _mm512_maskz_compress_epi32(rows, x);
-    _mm512_storeu_si512(to, _mm512_maskz_cvtepu32_epi64(0xff, _mm512_castsi512_si256(packed)));
+    _mm512_storeu_si512(to, _mm512_maskz_cvtepu32_epi64(0xff, _mm512_maskz_extracti64x4_epi64(0xff, packed, 0)));
     _mm512_storeu_si512(to + 8, _mm512_maskz_cvtepu32_epi64(0xff, _mm512_maskz_extracti64x4_epi64(0xff, packed, 1)));
     to += __builtin_popcount(rows);
   }
