@@ -78,8 +78,9 @@ static void gemm_nn(const Step& s, Frame& f, int worker, int workers) {
   p.columns = N;
   p.depth = K;
   p.supply = p.ldb ? rows_supply(p.ldb, M, K) : Supply::direct;
-  for_units(s, worker, workers, M,
-            [&](int64_t panel, int64_t r0, int64_t r1) { panel_product<false>(p, panel, r0, r1); });
+  for_units(
+      s, worker, workers, M, [&](int64_t panel, int64_t r0, int64_t r1) { panel_product<false>(p, panel, r0, r1); },
+      p.supply == Supply::direct ? kBlockRows : 0);
 }
 
 static void gemm_nt(const Step& s, Frame& f, int worker, int workers) {

@@ -330,15 +330,17 @@ RV_INLINE void panel_product(const Product& p, int64_t panel, int64_t r0, int64_
 }
 
 // The worker's units, as ranges of rows of panels.
+// Rows of all panels go block by block if `block`: A's rows are then still near when the next panel needs them.
 template <class F>
-RV_INLINE void for_units(const Step& s, int worker, int workers, int64_t rows, F&& run) {
+RV_INLINE void for_units(const Step& s, int worker, int workers, int64_t rows, F&& run, int64_t block = 0) {
   int64_t first, last;
   share(s.units, worker, workers, first, last);
   const int64_t per = s.dim[8];
   if (s.dim[10]) {
     // Rows first: the worker's rows of every panel.
-    if (first < last)
-      for (int64_t panel = 0; panel < s.dim[10]; ++panel) run(panel, first * s.dim[7], least(rows, last * s.dim[7]));
+    const int64_t end = first < last ? least(rows, last * s.dim[7]) : 0;
+    for (int64_t r = first * s.dim[7], step = block ? block : rows; r < end; r += step)
+      for (int64_t panel = 0; panel < s.dim[10]; ++panel) run(panel, r, least(end, r + step));
     return;
   }
   if (per == 1) {
