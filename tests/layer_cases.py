@@ -77,7 +77,7 @@ CASES: dict[str, list[tuple[dict[str, Any], tuple[int, ...]]]] = {
     "Softmax": [({}, (5,)), ({"axis": 1}, (3, 4)), ({"axis": [1, 2]}, (3, 4))],
 }
 #: Exported by the module, but no layers that are stacked.
-OTHERS = {"Input", "InputLayer", "InputSpec", "Layer"}
+OTHERS = {"deserialize", "serialize", "Input", "InputLayer", "InputSpec", "Layer"}
 FLAT = [(name, args, shape) for name, many in CASES.items() for args, shape in many]
 IDS = [f"{name}-{i}" for name, many in CASES.items() for i in range(len(many))]
 

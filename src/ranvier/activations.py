@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ranvier import ops
 from ranvier._lookup import Lookup
 from ranvier._missing import missing
+from ranvier.graph.functions import normal_axis
 
 __all__ = [
     "celu",
@@ -423,7 +424,7 @@ def sparsemax(x: Any, axis: int = -1) -> Any:
     """
     x = ops.convert_to_tensor(x)
     rank = len(x.shape)
-    axis = axis % rank
+    axis = normal_axis("sparsemax", axis, rank)
     moved = x if axis == rank - 1 else ops.moveaxis(x, axis, -1)
     length = int(moved.shape[-1])  # type: ignore[arg-type]
     descending = ops.flip(ops.sort(moved, axis=-1), axis=-1)

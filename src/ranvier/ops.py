@@ -93,6 +93,7 @@ from ranvier.graph.functions import (
     mod,
     multiply,
     negative,
+    normal_axis,
     not_equal,
     ones,
     ones_like,
@@ -218,6 +219,7 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
     """Two axes exchanged."""
     x = as_tensor(x)
     perm = list(range(x.ndim))
+    axis1, axis2 = (normal_axis("swapaxes", a, x.ndim) for a in (axis1, axis2))
     perm[axis1], perm[axis2] = perm[axis2], perm[axis1]
     return transpose(x, perm)
 
@@ -225,11 +227,13 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
 def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
     """Axes moved to other places."""
     x = as_tensor(x)
-    src = [s % x.ndim for s in ((source,) if isinstance(source, int) else source)]
-    dst = [
-        d % x.ndim
-        for d in ((destination,) if isinstance(destination, int) else destination)
-    ]
+    src, dst = (
+        [
+            normal_axis("moveaxis", a, x.ndim)
+            for a in ((axes,) if isinstance(axes, int) else axes)
+        ]
+        for axes in (source, destination)
+    )
     order = [i for i in range(x.ndim) if i not in src]
     for d, s in sorted(zip(dst, src, strict=True)):
         order.insert(d, s)
@@ -246,7 +250,7 @@ def repeat(x: Any, repeats: int, axis: int | None = None) -> Tensor:
     x = as_tensor(x)
     if axis is None:
         x, axis = ravel(x), 0
-    axis %= x.ndim
+    axis = normal_axis("repeat", axis, x.ndim)
     wide = expand_dims(x, axis + 1)
     shape_ = list(wide.shape)
     shape_[axis + 1] = repeats
@@ -274,7 +278,7 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
     from ranvier.graph.functions import slice_axis
 
     x = as_tensor(x)
-    axis %= x.ndim
+    axis = normal_axis("split", axis, x.ndim)
     total: Any = x.shape[axis]
     if isinstance(indices_or_sections, int):
         if isinstance(total, int) and total % indices_or_sections:
@@ -292,7 +296,7 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
 def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[Tensor]:
     """The slices of an axis."""
     x = as_tensor(x)
-    count = num or x.shape[axis]
+    count = num or x.shape[normal_axis("unstack", axis, x.ndim)]
     return [squeeze(p, axis) for p in split(x, count, axis)]  # type: ignore[arg-type]
 
 
@@ -531,7 +535,7 @@ def _last_axis(fn: Any, x: Any, axis: Any) -> Tensor:
     if not x.spec.floating:
         x = cast(x, "float32")
     if isinstance(axis, (tuple, list)):
-        axes = [a % x.ndim for a in axis]
+        axes = [normal_axis("softmax", a, x.ndim) for a in axis]
         rest = [i for i in range(x.ndim) if i not in axes]
         perm = rest + axes
         moved = transpose(x, perm)
@@ -539,7 +543,8 @@ def _last_axis(fn: Any, x: Any, axis: Any) -> Tensor:
         return transpose(
             reshape(fn(flat), moved.shape), [int(i) for i in np.argsort(perm)]
         )
-    if axis in (-1, x.ndim - 1):
+    axis = normal_axis("softmax", axis, x.ndim)
+    if axis == x.ndim - 1:
         return fn(x)
     return swapaxes(fn(swapaxes(x, axis, -1)), axis, -1)
 

@@ -487,7 +487,7 @@ def test_batches_from_elsewhere_are_as_arrays() -> None:
     found = []
     for given in (
         {"x": x, "y": y, "batch_size": 8, "shuffle": False},
-        {"x": sequence},
+        {"x": sequence, "shuffle": False},
         {"x": endless(), "steps_per_epoch": 3},
         {"x": Repeated()},
     ):
@@ -808,3 +808,68 @@ def test_a_network_too_large_for_memory() -> None:
     with pytest.raises(RanvierError, match="RV805") as caught:
         keras.Sequential([keras.Input((10**6,)), keras.layers.Dense(10**8)])
     assert "100,000,000,000,000" in str(caught.value)
+
+
+# ------------------------------------------------------------- calls on arrays, build
+
+
+def test_losses_of_a_call_on_arrays_can_be_read() -> None:
+    class Halved(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            self.add_loss(ops.sum(x) / 2)
+            return x
+
+    class Outer(keras.layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = Halved()
+
+        def call(self, x: Any) -> Any:
+            return self.inner(x)
+
+    layer = Outer()
+    assert layer.losses == []
+    for value in (1.0, 3.0):
+        layer(np.full((2, 2), value))
+        assert [float(loss) for loss in layer.losses] == [2 * value]
+    model = keras.Sequential([keras.Input((2,)), Outer(), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x, y = np.ones((4, 2)), np.zeros((4, 1))
+    model.set_weights([np.zeros((2, 1)), np.zeros(1)])
+    model(x * 100)
+    # A loss of an earlier call is no part of a later step's.
+    assert model.fit(x, y, verbose=0).history["loss"] == [4.0]
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(4.0)
+
+
+def test_build_makes_the_weights_of_a_model_of_ones_own(tmp_path: Any) -> None:
+    class Stack(keras.Model):
+        def __init__(self, units: Any, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.units = units
+            self.parts = [keras.layers.Dense(u) for u in units]
+
+        def call(self, x: Any) -> Any:
+            for part in self.parts:
+                x = part(x)
+            return x
+
+    model = Stack([16, 10])
+    model.build((None, 5))
+    assert model.count_params() == (5 * 16 + 16) + (16 * 10 + 10)
+    x = np.ones((2, 5))
+    model.save(tmp_path / "m.keras")
+    again = keras.models.load_model(tmp_path / "m.keras", {"Stack": Stack})
+    np.testing.assert_array_equal(model(x).numpy(), again(x).numpy())
+
+    class Pair(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = keras.layers.Dense(2), keras.layers.Dense(2)
+
+        def call(self, inputs: Any) -> Any:
+            return self.one(inputs[0]) + self.two(inputs[1])
+
+    pair = Pair()
+    pair.build([(None, 3), (None, 4)])
+    assert pair.count_params() == (3 * 2 + 2) + (4 * 2 + 2)

@@ -231,12 +231,14 @@ class _Training:
             return self._diverged(fault)
         except RanvierError as fault:
             self.run.event("end", status="error", code=fault.code)
+            self.run.close()
             raise
         except OSError:
             # Nobody reads the lines any more, or the disk they go to is full: the
             # training that was done must not be lost for that.
             self._save()
             self.run.event("end", status="interrupted", epoch=self.done)
+            self.run.close()
             raise
         finally:
             self.output.clear()

@@ -21,6 +21,7 @@ from ranvier.graph.ops import gather as _gather
 from ranvier.graph.ops import movement as _m
 from ranvier.graph.ops import random as _random
 from ranvier.graph.ops import reduce as _r
+from ranvier.graph.ops._infer import normal_axes, normal_axis
 from ranvier.graph.trace import (
     Tensor,
     apply,
@@ -460,7 +461,10 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
     """Axes in another order; reversed by default."""
     x = as_tensor(x)
     rank = len(x.shape)
-    perm = tuple(range(rank))[::-1] if axes is None else tuple(a % rank for a in axes)
+    if axes is None:
+        perm = tuple(range(rank))[::-1]
+    else:
+        perm = tuple(normal_axis("transpose", a, rank) for a in axes)
     return x if perm == tuple(range(rank)) else apply(_m.transpose, x, perm=perm)
 
 
@@ -469,7 +473,7 @@ def expand_dims(x: Any, axis: Any) -> Tensor:
     x = as_tensor(x)
     axes = (axis,) if isinstance(axis, int) else tuple(axis)
     rank = len(x.shape) + len(axes)
-    places = {a % rank for a in axes}
+    places = normal_axes("expand_dims", axes, rank)
     rest = iter(x.shape)
     return reshape(x, tuple(1 if i in places else next(rest) for i in range(rank)))
 
@@ -481,7 +485,8 @@ def squeeze(x: Any, axis: Any = None) -> Tensor:
     if axis is None:
         axes = [i for i, s in enumerate(x.shape) if s == 1]
     else:
-        axes = [a % rank for a in ((axis,) if isinstance(axis, int) else axis)]
+        given = (axis,) if isinstance(axis, (int, np.integer)) else axis
+        axes = list(normal_axes("squeeze", given, rank))
     for i in axes:
         if x.shape[i] != 1:
             raise ShapeError(
@@ -523,12 +528,13 @@ def pad(
     return apply(_m.pad, x, low=low, high=high, value=constant_values)
 
 
-def concatenate(xs: Sequence[Any], axis: int = -1) -> Tensor:
+def concatenate(xs: Sequence[Any], axis: int = 0) -> Tensor:
     """Joined along an axis."""
     tensors = _common(*xs)
+    axis = normal_axis("concatenate", axis, tensors[0].ndim)
     if len(tensors) == 1:
         return tensors[0]
-    return apply(_m.concat, *tensors, axis=axis % tensors[0].ndim)
+    return apply(_m.concat, *tensors, axis=axis)
 
 
 def stack(xs: Sequence[Any], axis: int = 0) -> Tensor:
@@ -627,7 +633,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
     x, indices = as_tensor(x), as_tensor(indices)
     if axis is None:
         x, axis = reshape(x, (-1,)), 0
-    return apply(_gather.take, x, indices, axis=axis % x.ndim)
+    return apply(_gather.take, x, indices, axis=normal_axis("take", axis, x.ndim))
 
 
 def scatter_add(x: Any, indices: Any, updates: Any, axis: int = 0) -> Tensor:
@@ -638,10 +644,23 @@ def scatter_add(x: Any, indices: Any, updates: Any, axis: int = 0) -> Tensor:
     )  # fmt: skip
 
 
-def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Tensor:
-    """``out[.., i, ..] = x[.., indices[.., i, ..], ..]`` along an axis."""
-    x = as_tensor(x)
-    return apply(_gather.take_along_axis, x, as_tensor(indices), axis=axis % x.ndim)
+def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Tensor:
+    """``out[.., i, ..] = x[.., indices[.., i, ..], ..]`` along an axis.
+
+    Without an axis x is one row of numbers, and so must be the indices.
+    """
+    x, indices = as_tensor(x), as_tensor(indices)
+    if axis is None:
+        if indices.ndim != 1:
+            raise ShapeError(
+                "RV108",
+                f"take_along_axis: without an axis indices of shape {indices.shape} "
+                "must have one axis",
+                fix="axis=-1",
+            )
+        x, axis = reshape(x, (-1,)), 0
+    axis = normal_axis("take_along_axis", axis, x.ndim)
+    return apply(_gather.take_along_axis, x, indices, axis=axis)
 
 
 def add_along_axis(x: Any, indices: Any, updates: Any, axis: int) -> Tensor:
@@ -693,8 +712,9 @@ def _same_inner(a: Tensor, b: Tensor) -> None:
 # --------------------------------------------------------------------- making
 
 
-def full(shape: Any, value: Any, dtype: str | None = None) -> Tensor:
+def full(shape: Any, fill_value: Any, dtype: str | None = None) -> Tensor:
     """One value everywhere."""
+    value = fill_value
     shape = (shape,) if isinstance(shape, (int, Dim)) else tuple(shape)
     if not isinstance(value, (builtins.bool, int, builtins.float)):
         value = as_tensor(value)

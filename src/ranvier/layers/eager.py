@@ -23,6 +23,9 @@ def array_of(value: Any) -> np.ndarray[Any, Any]:
     """The array a layer is called on; float64 becomes float32, as everywhere."""
     if isinstance(value, (Tensor, Variable)):
         return value.numpy()
+    detach = getattr(value, "detach", None)
+    if detach is not None and hasattr(value, "cpu"):  # PyTorch's, with gradients
+        value = detach().cpu()
     return constant_array(value)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from ranvier import constraints, initializers, ops, regularizers
 from ranvier._check import Interval, check_parameters
 from ranvier.errors import ShapeError
+from ranvier.graph.functions import normal_axes
 from ranvier.layers.base import Layer
 from ranvier.layers.input_spec import InputSpec
 
@@ -250,7 +251,7 @@ class LayerNormalization(Layer):
         self.beta: Any = None
 
     def _axes(self, rank: int) -> tuple[int, ...]:
-        return tuple(sorted(a % rank for a in self.axis))
+        return normal_axes("LayerNormalization", self.axis, rank)
 
     def build(self, input_shape: Any) -> None:
         """Makes gamma and beta."""

@@ -119,7 +119,14 @@ class Loss:
             # Aligned here, before a user's own call subtracts (n,) from (n, 1).
             y_true, y_pred = same_rank(y_true, y_pred)
         with scope(layer=self.name):
-            values = ops.convert_to_tensor(self.call(y_true, y_pred))
+            given = self.call(y_true, y_pred)
+            if given is None:
+                raise ShapeError(
+                    "RV106",
+                    f"loss {self.name!r} returned None",
+                    fix="return the loss at the end of the function",
+                )
+            values = ops.convert_to_tensor(given)
             own = self.output_mask(y_true, y_pred, values)
             if own is not None:
                 mask = own if mask is None else ops.logical_and(mask, own)

@@ -311,7 +311,8 @@ def fit(
 
 
 def _due(epoch: int, freq: Any) -> bool:
-    return epoch % freq == 0 if isinstance(freq, int) else epoch in freq
+    whole = isinstance(freq, (int, np.integer))
+    return bool(epoch % freq == 0) if whole else epoch in freq
 
 
 def _terminates_on_nan(callbacks: Any) -> bool:

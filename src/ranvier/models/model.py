@@ -231,6 +231,12 @@ class Model(Layer):
         self._track_loss(loss, x)
         variables = self.trainable_variables
         if variables:
+            if self.optimizer is None:
+                raise ShapeError(
+                    "RV106",
+                    "the model was compiled without an optimizer: nothing can be trained",
+                    fix="model.compile(optimizer='adam', ...)",
+                )
             scaled = self.optimizer.scale_loss(loss)
             self.optimizer.apply(gradients(scaled, variables), variables)
         return self.compute_metrics(x, y, y_pred, sample_weight)
@@ -583,10 +589,6 @@ class Model(Layer):
 
         text = summary_text(self, line_length, expand_nested, show_trainable, explain)
         (print_fn or print)(text)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return super().get_config()
 
     def save(
         self,

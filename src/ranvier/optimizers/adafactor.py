@@ -65,12 +65,14 @@ class Adafactor(Optimizer):
         for variable, slots in zip(variables, self._slots, strict=True):
             shape = tuple(variable.shape)
             factored = len(shape) >= 2
-            # Keras's files have two scalars in place of the factors of a vector.
+            # Keras's files have two whole numbers in place of the factors of a vector.
             row = shape[:-1] if factored else ()
             column = (*shape[:-2], shape[-1]) if factored else ()
             kept = {
                 name: self.add_variable(
-                    size, dtype=variable.dtype, name=f"{variable.name}_{name}"
+                    size,
+                    dtype=variable.dtype if factored else "int32",
+                    name=f"{variable.name}_{name}",
                 )
                 for name, size in (("row", row), ("column", column))
             }

@@ -71,7 +71,10 @@ def to_categorical(
             f"label {labels[row]} found, there are {num_classes} classes "
             f"(0..{num_classes - 1})",
             details=f"first such label at position {row}; {int(outside.sum())} in all",
-            fix=f"num_classes={int(labels.max()) + 1}, or subtract {labels.min()}",
+            fix="labels from 0 on"
+            if labels.min() < 0
+            else f"num_classes={int(labels.max()) + 1}"
+            + (f", or subtract {labels.min()}" if labels.min() else ""),
         )
     out = np.zeros((labels.size, num_classes))
     out[np.arange(labels.size), labels] = 1.0

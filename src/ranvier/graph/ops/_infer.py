@@ -38,6 +38,15 @@ def same(name: str, dtype: str | None = None, kinds: str = "") -> Any:
     return infer
 
 
+def normal_axis(name: str, axis: int, rank: int) -> int:
+    """An axis as a non-negative number.
+
+    Raises:
+        ShapeError: RV108, for an axis that the tensor does not have.
+    """
+    return normal_axes(name, (axis,), rank)[0]
+
+
 def normal_axes(name: str, axes: Sequence[int], rank: int) -> tuple[int, ...]:
     """Axes as sorted non-negative numbers.
 
