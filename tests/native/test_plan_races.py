@@ -15,7 +15,7 @@ from plan_proofs import Made, prove, recorded, replay
 from strategies import programs, run
 
 import ranvier as keras
-from ranvier.engines.native import draft, engine, races, waits
+from ranvier.engines.native import engine, races, waits
 from ranvier.engines.native.draft import Draft
 from ranvier.engines.native.plan import PlanBuilder, Ref
 from ranvier.errors import InternalError

@@ -485,7 +485,8 @@ def squeeze(x: Any, axis: Any = None) -> Tensor:
     if axis is None:
         axes = [i for i, s in enumerate(x.shape) if s == 1]
     else:
-        given = (axis,) if isinstance(axis, (int, np.integer)) else axis
+        one = isinstance(axis, (int, np.integer))
+        given = (int(axis),) if one else tuple(axis)
         axes = list(normal_axes("squeeze", given, rank))
     for i in axes:
         if x.shape[i] != 1:
