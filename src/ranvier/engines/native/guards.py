@@ -106,7 +106,7 @@ def hoist(steps: Sequence[Draft]) -> list[Draft] | None:
     wanted: set[Any] = set()
     moved: list[int] = []
     for i in range(len(blocks) - 1, first - 1, -1):
-        if blocks[i][0].checks or any(a.buffer in wanted for a in _writes(blocks[i])):
+        if _looks(blocks[i][0]) or any(a.buffer in wanted for a in _writes(blocks[i])):
             moved.append(i)
             reads = _reads(blocks[i])
             wanted.update(a.buffer for a in reads if a.buffer.space == "arena")
@@ -124,6 +124,11 @@ def hoist(steps: Sequence[Draft]) -> list[Draft] | None:
                 return None
     order = [*range(first), *moved, *late]
     return [step for i in order for step in blocks[i]]
+
+
+def _looks(step: Draft) -> bool:
+    """Whether a step looks at a loss (other checks stand where their data are)."""
+    return step.checks and step.kernel in ("check_finite", "reduce")
 
 
 def place_guards(steps: Sequence[Draft], open_check: bool = False) -> bool:
