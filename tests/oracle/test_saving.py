@@ -331,3 +331,26 @@ def test_a_lambda_layer_of_keras_is_refused_by_name(keras: Any, tmp_path: Path) 
     with pytest.raises(ranvier.errors.FileError, match="'twice'") as caught:
         ranvier.models.load_model(tmp_path / "m.keras", safe_mode=False)
     assert "never run" in str(caught.value)
+
+
+@pytest.mark.filterwarnings("error:Skipping variable loading")
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("name", ["Adafactor", "Nadam", "Lamb", "Lion", "Ftrl"])
+def test_other_optimizers_go_on_from_a_file(
+    keras: Any, tmp_path: Path, direction: str, name: str
+) -> None:
+    writer, reader = sides(keras, direction)
+    first = dense(writer)
+    first.compile(
+        getattr(writer.optimizers, name)(0.01),
+        writer.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    first.fit(ROWS, LABELS, batch_size=16, shuffle=False, verbose=0)
+    first.save(tmp_path / "m.keras")
+    second = reader.models.load_model(tmp_path / "m.keras")
+    for mine, theirs in zip(state(first), state(second), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    for model in (first, second):
+        model.fit(ROWS, LABELS, batch_size=16, shuffle=False, verbose=0)
+    for mine, theirs in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=2e-6)

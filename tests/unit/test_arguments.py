@@ -146,3 +146,43 @@ def test_a_part_that_is_not_there_names_the_nearest(
     assert caught.value.code == "RV806"
     assert caught.value.fix == near
     assert not hasattr(getattr(keras, module), name)
+
+
+def test_training_without_an_optimizer() -> None:
+    model = network()
+    model.compile(None, "mse")
+    refused("RV106", "without an optimizer", model=model, y=np.ones((40, 3)))
+    assert model.evaluate(X, np.ones((40, 3)), verbose=0) > 0
+
+
+def test_tensors_of_others_that_must_be_detached_first() -> None:
+    class Tracked:
+        """As PyTorch's tensors with gradients: no array before `detach`."""
+
+        def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+            raise RuntimeError("use detach()")
+
+        def detach(self) -> Any:
+            return self
+
+        def cpu(self) -> Any:
+            return X
+
+    model = network()
+    wanted = model.predict(X, verbose=0)
+    np.testing.assert_array_equal(model.predict(Tracked(), verbose=0), wanted)
+    np.testing.assert_allclose(model(Tracked()).numpy(), wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("labels", "fix"),
+    [
+        ([0, 5], "num_classes=6"),
+        ([1, 3], "num_classes=4, or subtract 1"),
+        ([-1, 2], "labels from 0 on"),
+    ],
+)
+def test_to_categorical_says_what_would_fit(labels: list[int], fix: str) -> None:
+    with pytest.raises(RanvierError) as caught:
+        keras.utils.to_categorical(labels, num_classes=3)
+    assert caught.value.fix == fix

@@ -434,7 +434,8 @@ class Model(Layer):
             validation_data: ``(x, y)`` or ``(x, y, sample_weight)``.
             shuffle: a new order every epoch, a function of seed and epoch.
             class_weight: weight of each class in the loss.
-            sample_weight: weight of each row in the loss.
+            sample_weight: weight of each row in the loss; together with `class_weight`
+                the two are multiplied, as in Keras 2 (Keras 3 refuses the pair).
             initial_epoch: epoch to start at.
             steps_per_epoch: batches of an epoch.
             validation_steps: batches of a validation.
