@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 # Graphs are checked between passes, also in processes that tests start.
 os.environ.setdefault("RANVIER_VERIFY", "1")
+
+# A shell's background job ignores Ctrl-C, and so would the tests that press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline: a slow machine is no failure. Derandomised: CI gives the same verdict
 # twice; `scripts/check-long fuzz` looks further.
