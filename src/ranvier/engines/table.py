@@ -77,7 +77,8 @@ def _gradient(record: Op | Composite) -> str:
 def _native(record: Op | Composite) -> str:
     from ranvier.engines.native import rows as _rows  # noqa: F401  (fills the table)
     from ranvier.engines.native.engine import KERNELS
-    from ranvier.engines.native.lowering import ALIASES, ROWS
+    from ranvier.engines.native.lowering import ROWS
+    from ranvier.engines.native.nodes import ALIASES
     from ranvier.engines.native.programs import ELEMENTWISE
 
     name = record.name

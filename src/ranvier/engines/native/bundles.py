@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.engines.native.lowering import elementwise, shape_of
+from ranvier.engines.native.nodes import elementwise, shape_of
 from ranvier.engines.native.storage import Aligned, aligned, move
 from ranvier.graph.dims import product
 from ranvier.graph.ir import Graph, Node

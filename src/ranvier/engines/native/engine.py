@@ -31,7 +31,8 @@ from ranvier.engines.native.draft import (
     total_cost,
 )
 from ranvier.engines.native.gaps import no_kernel, wrong_dtype
-from ranvier.engines.native.lowering import ROWS, Lowering, Source, elementwise
+from ranvier.engines.native.lowering import ROWS, Lowering, Source
+from ranvier.engines.native.nodes import elementwise
 from ranvier.engines.native.plan import (
     ARENA,
     Plan,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ranvier.engines.native.nodes import elementwise
 from ranvier.graph.ir import Node
 
 if TYPE_CHECKING:
@@ -52,8 +53,6 @@ def _narrow(low: Lowering, node: Node) -> bool:
 
 
 def _made_of_columns(low: Lowering, node: Node, found: set[Node]) -> bool:
-    from ranvier.engines.native.lowering import elementwise
-
     if node.op.name == "input":
         return any(
             _forward(c) and c.inputs[0] is node and _narrow(low, c)
@@ -92,8 +91,6 @@ def _contracts(node: Node) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
 
 
 def _reads_columns(low: Lowering, node: Node, consumer: Node) -> bool:
-    from ranvier.engines.native.lowering import elementwise
-
     if low.shape(node)[1] == 1:
         return True  # a single column is dense either way
     if consumer.op.name == "dot_general":

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ranvier.engines.native import programs
+from ranvier.engines.native import programs, updates
 from ranvier.engines.native.draft import Draft, access
 from ranvier.engines.native.gaps import no_kernel
 from ranvier.engines.native.guards import (
@@ -24,7 +24,8 @@ from ranvier.engines.native.guards import (
     with_checks,
 )
 from ranvier.engines.native.layout import feature_major
-from ranvier.engines.native.programs import ELEMENTWISE, Group, place
+from ranvier.engines.native.nodes import ALIASES, elementwise, one_number, shape_of
+from ranvier.engines.native.programs import Group, place
 from ranvier.engines.native.values import (
     PANEL,
     Buffer,
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 Row = Callable[["Lowering", Node], View | tuple[View | None, ...]]
 
-#: Operations whose result is a window on their operand.
-ALIASES = frozenset(("reshape", "transpose", "broadcast_to", "slice", "check_range"))
 MAX_BUFFERS = 16
 MAX_REGISTERS = 110
 MAX_OPERANDS = 44
@@ -104,20 +103,6 @@ class Lowered:
     slots: list[Buffer]
     constants: dict[Buffer, Array]
     outputs: dict[str, View]
-
-
-def elementwise(node: Node) -> bool:
-    """Whether a node is computed element by element."""
-    name = node.op.name
-    if name == "get":
-        return node.inputs[0].op.name == "adam_update"
-    return name in ELEMENTWISE or name in ("adam_update", "stop_gradient")
-
-
-def shape_of(node: Node) -> tuple[Any, ...]:
-    """Shape of a node; of the first result when it has several."""
-    spec = node.spec[0] if isinstance(node.spec, tuple) else node.spec
-    return spec.shape
 
 
 class Lowering:
@@ -205,16 +190,16 @@ class Lowering:
         if self.checks_first:
             self._compute_checks()
         late = self._save_old_values()
-        gradients = [self._place_gradients(bundle) for bundle in self.bundles]
-        scalars = [n for n in self.targets if self._one_number(n)]
+        gradients = [updates.place_gradients(self, bundle) for bundle in self.bundles]
+        scalars = [n for n in self.targets if one_number(n)]
         if self.bundles:
-            self._numbers(scalars)
+            updates.numbers(self, scalars)
         if self.called:
             outputs = self._result_slots()
         else:
             outputs = {name: self._output(n) for name, n in self.graph.outputs.items()}
         for bundle, rooms in zip(self.bundles, gradients, strict=True):
-            self._bundle(bundle, rooms)
+            updates.update(self, bundle, rooms)
         self._new_state(late)
         steps = hoist(self.steps)
         if steps is None:
@@ -224,7 +209,7 @@ class Lowering:
 
     def _new_state(self, late: Mapping[Variable, View]) -> None:
         """Compute the new value of every variable, and put it where that lies."""
-        scalars = [n for n in self.targets if self._one_number(n)]
+        scalars = [n for n in self.targets if one_number(n)]
         for node in self.targets:
             if node not in scalars:
                 self.value(node)
@@ -236,19 +221,6 @@ class Lowering:
                     source = late.get(variable, None) or self.memo[node]
                     self.copy(source, self.variables[variable])
                     self.written.add(variable)
-
-    def _one_number(self, node: Node) -> bool:
-        return shape_of(node) == () and elementwise(node)
-
-    def _numbers(self, scalars: Sequence[Node]) -> None:
-        """Counters, sums, logs and learning rates in one program: for a tiny network
-        each further step costs as much as a layer."""
-        roots = dict.fromkeys(scalars)
-        roots.update(dict.fromkeys(self.graph.outputs.values()))
-        for bundle in self.bundles:
-            for member in bundle.members:
-                roots.update(dict.fromkeys(member.scalars.values()))
-        self.group([n for n in roots if n not in self.memo and self._one_number(n)])
 
     def _compute_checks(self) -> None:
         """Look at the checks, once, by steps that write no state."""
@@ -510,7 +482,7 @@ class Lowering:
                 self.value(need[0])
                 continue
             # After the leaves: they bring most readers with them, fused as they should.
-            waiting = self._readers_first(nodes, inner)
+            waiting = self.readers_first(nodes, inner)
             if waiting is not None:
                 self.busy.add(waiting)
                 self.value(waiting)
@@ -562,90 +534,7 @@ class Lowering:
                         inner.add(reader)
         return nodes, list(leaves)
 
-    # --------------------------------------------------------------------- bundles
-
-    def _place_gradients(self, bundle: Bundle) -> list[View]:
-        """Room for the gradients of all members side by side, one for each role."""
-        total = sum(member.size for member in bundle.members)
-        rooms = []
-        for role in range(len(bundle.members[0].gradients)):
-            room = self.new((total,), "float32")
-            at = 0
-            for member in bundle.members:
-                self._want(member.gradients[role], replace(room, offset=at))
-                at += member.size
-            rooms.append(room)
-        return rooms
-
-    def _want(self, node: Node, room: View) -> None:
-        """Ask for the result of a node at the beginning of ``room``."""
-        shape = self.shape(node)
-        if node.op.name == "sum" and math.prod(shape) == math.prod(
-            self.shape(node.inputs[0])
-        ):
-            self._want(
-                node.inputs[0], room
-            )  # a sum over one row only changes the shape
-        elif node.op.name in ("reshape",):
-            self._want(node.inputs[0], room)
-        else:
-            self.places[node] = replace(room, shape=shape, strides=row_major(shape))
-
-    def _bundle(self, bundle: Bundle, rooms: Sequence[View]) -> None:
-        """Update all members of a bundle by one program."""
-        first = bundle.members[0]
-        nodes = [node for member in bundle.members for node in member.nodes]
-        if any(node in self.memo for node in nodes):
-            return
-        inner = set(nodes)
-        for member in bundle.members:
-            for node in (*member.gradients, *member.scalars.values()):
-                self.value(node)
-        while (waiting := self._readers_first(nodes, inner)) is not None:
-            self.busy.add(waiting)
-            self.value(waiting)
-        if any(node in self.memo for node in nodes) or any(
-            self._in_place(node, inner) is None
-            for member in bundle.members
-            for node in member.targets
-        ):
-            return  # one by one, as any other update
-        total = sum(member.size for member in bundle.members)
-        for role, room in enumerate(rooms):
-            at = 0
-            for member in bundle.members:
-                view: View = self.memo[member.gradients[role]]
-                here = replace(room, offset=room.offset + at)
-                if view.buffer is not room.buffer or view.offset != here.offset:
-                    to = replace(here, shape=view.shape, strides=row_major(view.shape))
-                    self.copy(view, to)
-                at += member.size
-
-        def pooled(variable: Variable) -> View:
-            view = self.variables[variable]
-            return replace(view, shape=(total,), strides=(1,))
-
-        leaves: dict[Node, View] = {}
-        for node in first.nodes:
-            for child in node.inputs:
-                if child in first.scalars:
-                    view = self.memo[first.scalars[child]]
-                    leaves[child] = replace(view, shape=(total,), strides=(0,))
-                elif child.op.name == "variable":
-                    leaves[child] = pooled(child.attrs["variable"])
-                elif child in first.gradients:
-                    leaves[child] = replace(rooms[first.gradients.index(child)])
-        stores = {
-            node: pooled(first.variables[role]) for node, role in first.targets.items()
-        }
-        self.emit_program(Group((total,), first.nodes, stores, leaves))
-        self.done.update(nodes)
-        for member in bundle.members:
-            for node, role in member.targets.items():
-                self.memo[node] = self.variables[member.variables[role]]
-                self.written.add(member.variables[role])
-
-    def _readers_first(self, nodes: Sequence[Node], inner: set[Node]) -> Node | None:
+    def readers_first(self, nodes: Sequence[Node], inner: set[Node]) -> Node | None:
         """A node that must read an old value before this group overwrites it."""
         for node in nodes:
             for variable in self.targets.get(node, ())[:1]:
@@ -667,12 +556,12 @@ class Lowering:
                 if deeper is not None:
                     return deeper
                 if any(c in inner for c in self.consumers[consumer]):
-                    continue  # read here through a window: decided by _in_place
+                    continue  # read here through a window: decided by in_place
             elif consumer not in self.memo and consumer not in self.done:
                 return consumer
         return None
 
-    def _in_place(self, node: Node, inner: set[Node]) -> Variable | None:
+    def in_place(self, node: Node, inner: set[Node]) -> Variable | None:
         """The variable whose memory may take the result of ``node`` directly."""
         for variable in self.targets.get(node, ())[:1]:
             if self.aside or variable in self.written:
@@ -785,7 +674,7 @@ class Lowering:
         for node in nodes:
             if node is kept or not self._stored(node, inner):
                 continue
-            variable = self._in_place(node, inner)
+            variable = self.in_place(node, inner)
             if variable is not None:
                 stores[node] = replace(self.variables[variable])
                 self.written.add(variable)

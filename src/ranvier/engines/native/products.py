@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ranvier.engines.api import Unsupported
 from ranvier.engines.native import programs
 from ranvier.engines.native.draft import Draft, access
+from ranvier.engines.native.nodes import ALIASES
 from ranvier.engines.native.programs import Group, place, turned
 from ranvier.engines.native.values import PANEL, View, collapse
 from ranvier.graph.ir import Node
@@ -187,8 +188,6 @@ def _future(low: Lowering, node: Node) -> View:
     """The view a node has or will have: dense, for all that is not a window."""
     if node in low.memo:
         return low.memo[node]
-    from ranvier.engines.native.lowering import ALIASES
-
     if node.op.name in ALIASES:
         source = _future(low, node.inputs[0])
         moved = window(low, node, source)
