@@ -90,7 +90,7 @@ int main() {
     });
   for (std::thread& t : callers) t.join();
 
-#if !defined(__SANITIZE_THREAD__)  // which does not follow a fork of a process with threads
+#if !defined(__SANITIZE_THREAD__) && !defined(RV_EMULATED)  // neither follows a fork of a process with threads
   const pid_t child = fork();
   if (child == 0) {
     const int n = run_rounds(3, 20);
