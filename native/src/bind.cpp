@@ -231,11 +231,7 @@ class PyProgram {
     std::vector<View> views;
     std::vector<void*> slots;
     resolve(arrays, views, slots);
-    std::optional<View> order;
-    if (!rows.is_none()) {
-      order.emplace(rows.ptr(), false, false);
-      if (order->bytes() < n_rows * 8) throw nb::value_error("rows: int64 array shorter than n_rows");
-    }
+    const std::optional<View> order = row_numbers(rows, n_rows);
     Outcome out;
     Poll poll{true, nullptr, nullptr, {}};
     {
@@ -253,17 +249,22 @@ class PyProgram {
     std::vector<View> views;
     std::vector<void*> slots;
     resolve(arrays, views, slots);
-    std::optional<View> order;
-    if (!rows.is_none()) {
-      order.emplace(rows.ptr(), false, false);
-      if (order->bytes() < n_rows * 8) throw nb::value_error("rows: int64 array shorter than n_rows");
-    }
+    const std::optional<View> order = row_numbers(rows, n_rows);
     nb::gil_scoped_release free;
     run_share(*program_, slots.data(), worker, workers, step_index,
               order ? static_cast<const int64_t*>(order->data()) : nullptr, first_row, n_rows);
   }
 
  private:
+  static std::optional<View> row_numbers(nb::object rows, int64_t n_rows) {
+    std::optional<View> order;
+    if (!rows.is_none()) {
+      order.emplace(rows.ptr(), false, false);
+      if (order->bytes() < n_rows * 8) throw nb::value_error("rows: int64 array shorter than n_rows");
+    }
+    return order;
+  }
+
   std::unique_ptr<Program> program_;
   std::vector<View> bound_;
 };

@@ -125,8 +125,8 @@ RV_INLINE void copy_rows(uint8_t* to, const uint8_t* from, int64_t row_step, con
 // Rows of a few words, which go as they are: moves without a call, the rows `ahead` numbers on fetched on the way. By
 // rows, or word by word to runs of `ld`.
 template <int Words, bool Columns>
-RV_INLINE void move_words(uint32_t* to, int64_t ld, const uint8_t* from, int64_t row_step, const int64_t* order,
-                          int64_t first_row, int64_t rows, int64_t ahead, int64_t fetched) {
+RV_NOINLINE void move_words(uint32_t* to, int64_t ld, const uint8_t* from, int64_t row_step, const int64_t* order,
+                            int64_t first_row, int64_t rows, int64_t ahead, int64_t fetched) {
   for (int64_t i = 0; i < rows; ++i) {
     if (i < fetched) __builtin_prefetch(from + order[i + ahead] * row_step);
     const uint8_t* p = from + (order ? order[i] : first_row + i) * row_step;
@@ -136,22 +136,10 @@ RV_INLINE void move_words(uint32_t* to, int64_t ld, const uint8_t* from, int64_t
 }
 using MoveWords = void (*)(uint32_t*, int64_t, const uint8_t*, int64_t, const int64_t*, int64_t, int64_t, int64_t,
                            int64_t);
-template <int Words, bool Columns>
-static void move_words_of(uint32_t* to, int64_t ld, const uint8_t* from, int64_t row_step, const int64_t* order,
-                          int64_t first_row, int64_t rows, int64_t ahead, int64_t fetched) {
-  move_words<Words, Columns>(to, ld, from, row_step, order, first_row, rows, ahead, fetched);
-}
 constexpr int kFewWords = 8;
-#define RV_MOVES(C)     \
-  {nullptr,             \
-   move_words_of<1, C>, \
-   move_words_of<2, C>, \
-   move_words_of<3, C>, \
-   move_words_of<4, C>, \
-   move_words_of<5, C>, \
-   move_words_of<6, C>, \
-   move_words_of<7, C>, \
-   move_words_of<8, C>}
+#define RV_MOVES(C)                                                                          \
+  {nullptr,          move_words<1, C>, move_words<2, C>, move_words<3, C>, move_words<4, C>, \
+   move_words<5, C>, move_words<6, C>, move_words<7, C>, move_words<8, C>}
 constexpr MoveWords kMoveWords[2][kFewWords + 1] = {RV_MOVES(false), RV_MOVES(true)};
 #undef RV_MOVES
 
