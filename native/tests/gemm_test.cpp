@@ -81,46 +81,52 @@ static float finish(float sum, int64_t flags, float bias, float side) {
 static void shape(int64_t M, int64_t N, int64_t K) {
   const Array x = drawn(M * K), w = drawn(K * N), y = drawn(M * N), bias = drawn(N), side_n = drawn(M * N),
               side_k = drawn(M * K), side_w = drawn(K * N);
-  const Array wp = to_panels(w, K, N);
+  const Array wp = to_panels(w, K, N), xp = to_panels(x, M, K), yp = to_panels(y, M, N);
+  const Array side_np = to_panels(side_n, M, N), side_kp = to_panels(side_k, M, K), side_wp = to_panels(side_w, K, N);
   auto ptr = [](const Array& a) { return const_cast<float*>(a.data()); };
   for (int64_t flags : {0, 1, 3, 8, 21}) {
-    for (int panels = 0; panels < 2; ++panels) {
-      Array start = guarded(M * N), c, expected = start;
+    for (int panels = 0; panels < 3; ++panels) {  // 1: the weight, 2: all matrices
+      const bool all = panels == 2;
+      Array start = guarded(all ? panel_size(M, N) : M * N), c, expected = start;
       for (int64_t i = 0; i < M; ++i)
         for (int64_t j = 0; j < N; ++j) {
           float sum = 0;
           for (int64_t k = 0; k < K; ++k) sum = madd1(x[i * K + k], w[k * N + j], sum);
-          expected[i * N + j] = finish(sum, flags, bias[j], side_n[i * N + j]);
+          expected[all ? at(M, N, i, j) : i * N + j] = finish(sum, flags, bias[j], side_n[i * N + j]);
         }
       c = start;
+      const Array& side = all ? side_np : side_n;
       Step s = {};
-      s.buf[0] = ptr(x), s.buf[1] = panels ? ptr(wp) : ptr(w), s.buf[2] = c.data();
-      s.buf[3] = flags & 1 ? ptr(bias) : ptr(side_n), s.buf[4] = ptr(side_n);
-      const int64_t d[] = {M, N, K, K, panels ? 0 : N, N, flags, 0, 0, N};
+      s.buf[0] = ptr(all ? xp : x), s.buf[1] = panels ? ptr(wp) : ptr(w), s.buf[2] = c.data();
+      s.buf[3] = flags & 1 ? ptr(bias) : ptr(side), s.buf[4] = ptr(side);
+      const int64_t d[] = {M, N, K, all ? 0 : K, panels ? 0 : N, all ? 0 : N, flags, 0, 0, all ? 0 : N};
       for (int i = 0; i < 10; ++i) s.dim[i] = d[i];
       check("gemm_nn", s, gemm_nn, (N + 63) / 64, M, c, start, expected);
     }
   }
   for (int64_t flags : {0, 4, 8}) {
-    for (int panels = 0; panels < 2; ++panels) {
-      Array start = guarded(M * K), c, expected = start;
+    for (int panels = 0; panels < 3; ++panels) {
+      const bool all = panels == 2;
+      Array start = guarded(all ? panel_size(M, K) : M * K), c, expected = start;
       for (int64_t i = 0; i < M; ++i)
         for (int64_t k = 0; k < K; ++k) {
           float sum = 0;
           for (int64_t j = 0; j < N; ++j) sum = madd1(y[i * N + j], w[k * N + j], sum);
-          expected[i * K + k] = finish(sum, flags, 0, side_k[i * K + k]);
+          expected[all ? at(M, K, i, k) : i * K + k] = finish(sum, flags, 0, side_k[i * K + k]);
         }
       c = start;
       Step s = {};
-      s.buf[0] = ptr(y), s.buf[1] = panels ? ptr(wp) : ptr(w), s.buf[2] = c.data(), s.buf[3] = ptr(side_k);
-      const int64_t d[] = {M, N, K, N, panels ? 0 : N, K, flags, 0, 0, K};
+      s.buf[0] = ptr(all ? yp : y), s.buf[1] = panels ? ptr(wp) : ptr(w), s.buf[2] = c.data();
+      s.buf[3] = ptr(all ? side_kp : side_k);
+      const int64_t d[] = {M, N, K, all ? 0 : N, panels ? 0 : N, all ? 0 : K, flags, 0, 0, all ? 0 : K};
       for (int i = 0; i < 10; ++i) s.dim[i] = d[i];
       check("gemm_nt", s, gemm_nt, (K + 63) / 64, M, c, start, expected);
     }
   }
   for (int64_t flags : {0, 8}) {
-    for (int panels = 0; panels < 2; ++panels) {
-      if (panels && flags) continue;
+    for (int panels = 0; panels < 3; ++panels) {
+      if (panels == 1 && flags) continue;
+      const bool all = panels == 2;
       const int64_t size = panels ? panel_size(K, N) : K * N;
       Array start = guarded(size), c, expected = start;
       for (int64_t k = 0; k < K; ++k)
@@ -131,8 +137,9 @@ static void shape(int64_t M, int64_t N, int64_t K) {
         }
       c = start;
       Step s = {};
-      s.buf[0] = ptr(x), s.buf[1] = ptr(y), s.buf[2] = c.data(), s.buf[3] = ptr(side_w);
-      const int64_t d[] = {M, N, K, K, N, panels ? 0 : N, flags, 0, 0, N};
+      s.buf[0] = ptr(all ? xp : x), s.buf[1] = ptr(all ? yp : y), s.buf[2] = c.data();
+      s.buf[3] = ptr(all ? side_wp : side_w);
+      const int64_t d[] = {M, N, K, all ? 0 : K, all ? 0 : N, panels ? 0 : N, flags, 0, 0, all ? 0 : N};
       for (int i = 0; i < 10; ++i) s.dim[i] = d[i];
       check("gemm_tn", s, gemm_tn, (N + 63) / 64, K, c, start, expected);
     }

@@ -115,10 +115,21 @@ def gemm_nn() -> Iterator[Case]:
                 yield bufs, [m, n, k, k, n, n, flags, *tail], [], units, None
                 bufs = [f32(m, k), f32(panel_size(k, n)), f32(m, n), *extra]
                 yield bufs, [m, n, k, k, 0, n, flags, *tail], [], units, None
+                bufs = _panels(bufs, {0: (m, k), 2: (m, n), 3: (m, n), 4: (m, n)})
+                tail[2] = 0
+                yield bufs, [m, n, k, 0, 0, 0, flags, *tail], [], units, None
             e = Elementwise((m, n))
             e.store(e.op("tanh", e.load(ACC, strides=(0, 0))), 3)
             bufs = [f32(m, k), f32(k, n), None, f32(m, n)]
             yield bufs, [m, n, k, k, n, n, 0, *tail], [], units, e
+
+
+def _panels(bufs: list[Array | None], shapes: dict[int, Any]) -> list[Array | None]:
+    """The same operands; those of these shapes in panels."""
+    return [
+        f32(panel_size(*shapes[i])) if a is not None and a.shape == shapes.get(i) else a
+        for i, a in enumerate(bufs)
+    ]
 
 
 def _row_bias(m: int, n: int) -> list[Array | None]:
@@ -144,6 +155,9 @@ def gemm_nt() -> Iterator[Case]:
                 yield bufs, [m, n, k, n, n, k, *tail], [], units, None
                 bufs = [f32(m, n), f32(panel_size(k, n)), f32(m, k), f32(m, k)]
                 yield bufs, [m, n, k, n, 0, k, *tail], [], units, None
+                bufs = _panels(bufs, {0: (m, n), 2: (m, k), 3: (m, k)})
+                tail[3] = 0
+                yield bufs, [m, n, k, 0, 0, 0, *tail], [], units, None
 
 
 @case
@@ -156,6 +170,8 @@ def gemm_tn() -> Iterator[Case]:
             yield bufs, [m, n, k, k, n, n, *tail], [], units, None
             bufs = [f32(m, k), f32(m, n), f32(panel_size(k, n)), None]
             yield bufs, [m, n, k, k, n, 0, *tail], [], units, None
+            bufs = _panels(bufs, {0: (m, k), 1: (m, n)})
+            yield bufs, [m, n, k, 0, 0, 0, *tail], [], units, None
             e, state = _update(k, n, 3)
             bufs = [f32(m, k), f32(m, n), None, *state]
             yield bufs, [m, n, k, k, n, 0, *tail], [], units, e
@@ -189,6 +205,11 @@ def gather() -> Iterator[Case]:
     source = f32(50, 5)
     dims = [12, 5, F32, F32, 20, 1, 16, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 4]
     yield [source, f32(5, 12)], dims, [], 12, None
+    for source in (f32(50, 130), ints(99, 50, 70).astype("uint8")):
+        wide = source.shape[1]
+        dims = [12, wide, DTYPE[str(source.dtype)], F32, source.strides[0], 1, 32]
+        dims += [0, 0, 0, 0, wide, 0, 0, 0, 0, 0, source.itemsize]
+        yield [source, f32(panel_size(12, wide))], dims, [], 12, None
 
 
 @case
@@ -217,6 +238,7 @@ def reduce() -> Iterator[Case]:
 def column_sums() -> Iterator[Case]:
     for m, n in [(9, 10), (30, 200), (1, 65)]:
         yield [f32(m, n), f32(n)], [m, n, n], [], -(-n // 64), None
+        yield [f32(panel_size(m, n)), f32(n)], [m, n, 0], [], -(-n // 64), None
         e = Elementwise((1, n))
         e.store(e.op("sub", e.load(2), e.load(ACC, strides=(0, 0))), 2)
         yield [f32(m, n), None, f32(n)], [m, n, n], [], -(-n // 64), e

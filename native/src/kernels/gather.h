@@ -6,6 +6,7 @@
 //                 6 flags: 1 tell non-finite values (fault 204), 2 tell values outside [dim 8, dim 9) (fault 105)
 //                          4 (with 2) except dim 10            8 rows are numbered from the run's first, not by its order
 //                          16 the destination is [elements, rows] (float32)
+//                          32 the destination is in column panels (float32, as a weight's)
 //                 7 number of the source, for fault reports
 //                 11 .. 16 sizes, 17 .. 22 strides in bytes of a row's dims
 //            Row numbers come from the frame. A unit is a row. A row is checked before the step that follows a guard writes
@@ -172,6 +173,19 @@ RV_INLINE void turn_rows(const float* x, float* to, int64_t ld, int64_t rows, in
     for (int64_t i = 0; i < rows; ++i) to[e * ld + i] = x[i * elements + e];
 }
 
+// Rows i .. i + some of a batch in column panels: panel by panel, as a row alone is a line in each of so many pages.
+constexpr int64_t kSpread = 8;
+RV_INLINE void spread_rows(const float* const* x, float* to, int64_t i, int64_t some, int64_t rows, int64_t elements) {
+  for (int64_t c = 0; c < elements; c += kPanel) {
+    const int64_t left = elements - c, ld = left < kPanel ? (left + 15) / 16 * 16 : kPanel;
+    float* part = to + c * rows + i * ld;
+    for (int64_t k = 0; k < some; ++k, part += ld) {
+      if (left >= kPanel) __builtin_memcpy(part, x[k] + c, kPanel * 4);
+      else std::memcpy(part, x[k] + c, static_cast<size_t>(left) * 4);
+    }
+  }
+}
+
 constexpr int64_t kLongRow = 512;  // bytes
 constexpr int64_t kRowsAhead = 4;
 
@@ -225,8 +239,9 @@ static void gather(const Step& s, Frame& f, int w, int n) {
   for (int64_t d = rank - 1, step = from_size; d >= 0; step *= s.dim[11 + d], --d)
     dense = dense && (s.dim[17 + d] == step || s.dim[11 + d] == 1);
   const uint8_t* base = static_cast<const uint8_t*>(s.buf[0]);
-  // Rows for a destination stored by columns are made in scratch, then turned.
-  const bool by_columns = s.dim[6] & 16;
+  // Rows for a destination stored by columns or panels are made in scratch, then moved there; if there is anything to make.
+  const bool by_columns = s.dim[6] & 16, by_panels = s.dim[6] & 32;
+  const bool as_they_are = by_panels && dense && from_type == to_type;
   uint8_t* const out = static_cast<uint8_t*>(s.buf[1]);
   const int64_t* order = s.dim[6] & 8 ? nullptr : f.rows;
   const int64_t line_bytes = dense ? elements * from_size : 0, to_bytes = elements * to_size;
@@ -247,17 +262,30 @@ static void gather(const Step& s, Frame& f, int w, int n) {
   // A few rows at a time: copied, then converted together if they are short, then looked through while in L1.
   constexpr int64_t kChunkBytes = 8192;
   const int64_t widest = line_bytes > to_bytes ? line_bytes : to_bytes;
-  const int64_t at_once = !dense || widest > kChunkBytes / 2 ? 1 : widest ? kChunkBytes / widest : last - first;
+  const int64_t fitting = !dense || widest > kChunkBytes / 2 ? 1 : widest ? kChunkBytes / widest : last - first;
+  const int64_t at_once = as_they_are || (by_panels && fitting > kSpread) ? kSpread : fitting;
   const bool together = c.fn && at_once > 1 && line_bytes < 128;
   for (int64_t i = first; i < last; i += at_once) {
     const int64_t some = last - i < at_once ? last - i : at_once;
     const int64_t* numbers = order ? order + i : nullptr;
-    uint8_t* to = by_columns ? f.scratch[w] + kGatherScratch : out + i * to_bytes;
+    uint8_t* to = by_columns || by_panels ? f.scratch[w] + kGatherScratch : out + i * to_bytes;
     if (dense && order) {
       for (; fetch < end && fetch < i + some + ahead; ++fetch) {
         const uint8_t* next = base + order[fetch] * row_step;
         for (int64_t b = 0; b < line_bytes; b += 64) __builtin_prefetch(next + b);
       }
+    }
+    const float* of[kSpread];
+    if (as_they_are) {
+      for (int64_t k = 0; k < some; ++k) {
+        const int64_t row = numbers ? numbers[k] : f.first_row + i + k;
+        const uint8_t* x = base + row * row_step;
+        if ((s.dim[6] & 3) && suspicious(s, x, elements)) [[unlikely]]
+          check_row(s, f, row, x);
+        of[k] = reinterpret_cast<const float*>(x);
+      }
+      spread_rows(of, reinterpret_cast<float*>(out), i, some, rows, elements);
+      continue;
     }
     if (!dense) {
       const int64_t row = order ? order[i] : f.first_row + i;
@@ -279,6 +307,10 @@ static void gather(const Step& s, Frame& f, int w, int n) {
       check_rows(s, f, to, numbers, f.first_row + i, some);
     if (by_columns)
       turn_rows(reinterpret_cast<const float*>(to), reinterpret_cast<float*>(out) + i, rows, some, elements);
+    if (by_panels) {
+      for (int64_t k = 0; k < some; ++k) of[k] = reinterpret_cast<const float*>(to) + k * elements;
+      spread_rows(of, reinterpret_cast<float*>(out), i, some, rows, elements);
+    }
   }
 }
 

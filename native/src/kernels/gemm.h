@@ -6,15 +6,15 @@
 //   gemm_tn   C[K,N]  = A[M,K]^T B[M,N]     A         B (dY)    C (dW)        side              rows (of K) of one panel of N
 //
 //   dim[0..2] M, N, K as above
-//   dim[3]    leading dimension of A
-//   dim[4]    leading dimension of B; 0: column panels (nn and nt only)
-//   dim[5]    leading dimension of C; 0: column panels (tn only)
+//   dim[3]    leading dimension of A; 0: column panels
+//   dim[4]    leading dimension of B; 0: column panels
+//   dim[5]    leading dimension of C; 0: column panels
 //   dim[6]    epilogue flags: 1 add bias[column] (nn), 2 then relu, 4 keep where side > 0 else zero, 8 add side;
 //             16 (with 1 or 32): the side operand of 4 or 8 is in buf[4], as buf[3] is the bias
 //             32 add bias[row] (nn and tn: a product of transposes, its columns the batch)
 //   dim[7]    rows per unit, >= 1. A "row" is a row of C.
 //   dim[8]    units per panel = ceil(rows of C / dim[7])
-//   dim[9]    leading dimension of side (ignored without 4 or 8); side may be C itself: C += product
+//   dim[9]    leading dimension of side (ignored without 4 or 8); 0: column panels; side may be C itself: C += product
 //   dim[10]   0, or the number of panels: then units = dim[8], and unit u is rows [u * dim[7], + dim[7]) of every panel
 //   units     = panels of C's columns (64 each) * dim[8]; unit u is rows [u % dim[8] * dim[7], + dim[7]) of panel u / dim[8]
 //   program   if present, C is not written: instead the program runs on each finished block (operand buffer -2, iteration
@@ -68,7 +68,7 @@ constexpr int64_t kSmallDepth = 256;
 
 static void gemm_nn(const Step& s, Frame& f, int worker, int workers) {
   const int64_t M = s.dim[0], N = s.dim[1], K = s.dim[2];
-  if (workers == 1 && N <= kChunk && K <= kSmallDepth && !s.program) {
+  if (workers == 1 && N <= kChunk && K <= kSmallDepth && !s.program && s.dim[3]) {
     small_product<false>(s, static_cast<const float*>(s.buf[1]), s.dim[4] ? s.dim[4] : padded(N),
                          static_cast<float*>(s.buf[2]), s.dim[5], M, N, K);
     return;
@@ -85,7 +85,7 @@ static void gemm_nn(const Step& s, Frame& f, int worker, int workers) {
 
 static void gemm_nt(const Step& s, Frame& f, int worker, int workers) {
   const int64_t M = s.dim[0], N = s.dim[1], K = s.dim[2];
-  if (workers == 1 && K <= kChunk && N <= kPanel && !s.program && (M > kFewRows || K * N <= 64)) {
+  if (workers == 1 && K <= kChunk && N <= kPanel && !s.program && s.dim[3] && (M > kFewRows || K * N <= 64)) {
     float* turn = reinterpret_cast<float*>(f.scratch[worker]);
     transpose(static_cast<const float*>(s.buf[1]), s.dim[4] ? s.dim[4] : padded(N), turn, padded(K), K, N);
     small_product<false>(s, turn, padded(K), static_cast<float*>(s.buf[2]), s.dim[5], M, K, N);
@@ -95,7 +95,7 @@ static void gemm_nt(const Step& s, Frame& f, int worker, int workers) {
   p.rows = M;
   p.columns = K;
   p.depth = N;
-  if (M <= kFewRows) {
+  if (M <= kFewRows && rows_adjoin(p)) {
     for_units(s, worker, workers, M, [&](int64_t panel, int64_t r0, int64_t r1) { few_rows(p, panel, r0, r1); });
   } else if (turn_activations(M, K, N)) {
     for_units(s, worker, workers, M, [&](int64_t panel, int64_t r0, int64_t r1) { turned_product(p, panel, r0, r1); });
@@ -110,7 +110,7 @@ static void gemm_tn(const Step& s, Frame& f, int worker, int workers) {
   const int64_t M = s.dim[0], N = s.dim[1], K = s.dim[2];
   AdamUpdate adam;
   const bool is_adam = s.program && as_adam(s, adam);
-  if (workers == 1 && N <= kChunk && M <= kSmallDepth) {
+  if (workers == 1 && N <= kChunk && M <= kSmallDepth && s.dim[3]) {
     const float* y = static_cast<const float*>(s.buf[1]);
     if (!s.program) {
       small_product<true>(s, y, s.dim[4], static_cast<float*>(s.buf[2]), s.dim[5] ? s.dim[5] : padded(N), K, N, M);
@@ -136,7 +136,7 @@ static void gemm_tn(const Step& s, Frame& f, int worker, int workers) {
   }
   p.supply = rows_supply(p.ldb, K, M);
   // A's columns are read at a stride of lda: over a long contraction its lines collide or come late.
-  p.copy_a = M >= 192 && N >= 32;
+  p.copy_a = !p.a_panels && M >= 192 && N >= 32;
   if (p.copy_a && s.dim[8] == 1 && M * padded(K) * 4 <= kTurnedBytes) {
     int64_t first, last;
     share(s.units, worker, workers, first, last);

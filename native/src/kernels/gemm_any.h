@@ -27,6 +27,7 @@ static void gemm_any(const Step& s, Frame& f, int worker, int workers) {
   p.a_k = s.dim[4];
   const bool turned = s.dim[4] != 1 && s.dim[3] == 1;
   p.lda = turned ? s.dim[4] : s.dim[3];
+  p.a_panels = false;
   p.copy_a = s.dim[4] != 1 && s.dim[3] != 1;
   if (s.dim[6] == 1) {
     p.ldb = s.dim[5];

@@ -8,6 +8,7 @@
 namespace rv::RV_ISA {
 
 constexpr int64_t kBlockRows = 48;    // rows of a block: its sums (12 KiB) stay in L1
+constexpr int64_t kPanelRows = 64;    // the same where they are columns of an A^T in panels
 constexpr int64_t kDeepRows = 192;    // rows when B has to be packed again for every block
 constexpr int64_t kDepth = 512;       // contraction per pass: 64 columns of B (128 KiB) stream from L2
 constexpr int64_t kTurnedDepth = 64;  // the same for A^T, whose columns lie far apart: B (16 KiB) and A stay in L1
@@ -33,14 +34,15 @@ struct Product {
   float* c;
   const float* bias;
   const float* side;
-  int64_t lda, ldb, ldc;  // ldb, ldc 0: panels
-  int64_t a_row, a_k;     // strides of an A that is copied block by block, if copy_a
-  int64_t b_column;       // strided supply: B(k, j) = b[k * ldb + j * b_column]
-  int64_t c_column;       // 1, except in gemm_any
-  int64_t lds;
+  int64_t lda, ldb, ldc;         // 0: panels, of a weight or of a batch of activations
+  int64_t a_row, a_k;            // strides of an A that is copied block by block, if copy_a
+  int64_t b_column;              // strided supply: B(k, j) = b[k * ldb + j * b_column]
+  int64_t c_column;              // 1, except in gemm_any
+  int64_t lds;                   // 0: panels
   int64_t rows, columns, depth;  // of C, and the contraction
   int64_t epilogue;
   Supply supply;
+  bool a_panels;
   bool copy_a;  // A's block is copied to scratch: its strides are neither 1, or collide in the cache
   float* pack;
   float* sums;
@@ -91,6 +93,7 @@ RV_INLINE Product product(const Step& s, Frame& f, int worker) {
   if (!p.c) p.c = p.sums;
   p.copy = reinterpret_cast<float*>(scratch + kPackBytes + kSumBytes + kTurnBytes);
   p.program_scratch = scratch + kGemmScratch;
+  p.a_panels = !p.lda;
   p.copy_a = false;
   p.turned = nullptr;
   p.c_column = 1;
@@ -185,6 +188,14 @@ RV_INLINE int64_t block_rows(const Product& p) {
   return p.supply != Supply::direct && p.depth > kPackDepth ? kDeepRows : kBlockRows;
 }
 
+// Element (0, column) of a matrix in panels of so many rows, and the stride from row to row there.
+template <class T>
+RV_INLINE T* in_panel(T* x, int64_t rows, int64_t columns, int64_t column, int64_t& ld) {
+  const int64_t panel = column / kPanel;
+  ld = padded(panel_width(columns, panel));
+  return x + panel * kPanel * rows + column % kPanel;
+}
+
 // All of a transposed A as the blocks above, for a worker that needs it for several panels: A's rows are read once from
 // end to end, where a block of each would be lines a page apart that no prefetcher foresees, again for every panel.
 constexpr int64_t kTurnedAt = 1 << 20, kTurnedBytes = 6 << 20;
@@ -199,6 +210,11 @@ RV_NOINLINE const float* turn_blocks(const Product& p, uint8_t* scratch) {
         pack_rows(p.a + k * p.lda + r + j, 0, to + r * p.depth + k * ld + j, 0, 1, least(kPanel, rows - j));
     }
   return to;
+}
+
+// Whether A, C and the side operand lie row by row.
+RV_INLINE bool rows_adjoin(const Product& p) {
+  return !p.a_panels && p.ldc && (p.lds || !(p.epilogue & (kMask | kAdd)));
 }
 
 // The finished sums of a block to a C whose columns are not adjacent.
@@ -258,7 +274,7 @@ RV_INLINE void panel_product(const Product& p, int64_t panel, int64_t r0, int64_
   x.lds = p.lds;
   const int64_t ld_sums = x.ldi = padded(cols);
   x.blocks = 1;
-  x.jump = 0;
+  x.jump = kPanel * p.rows - kPanel;  // to the next panel of A, if it lies in panels
   x.ahead = p.ahead;
   const float* b = p.b;
   bool again = false;  // pack per block of rows and range of k, not once
@@ -284,17 +300,23 @@ RV_INLINE void panel_product(const Product& p, int64_t panel, int64_t r0, int64_
     ldc = padded(cols);
     c += c0 * p.rows;
   }
-  const int64_t block = block_rows(p);
+  // What else lies in panels: A, one run of k after the other (or of rows, if it is transposed); the side operand.
+  const bool a_panels = p.a_panels;
+  const float* sides = p.side + c0;
+  if (!p.lds && (p.epilogue & (kMask | kAdd))) sides = in_panel(p.side, p.rows, p.columns, c0, x.lds);
+  const int64_t block = a_panels && Transposed ? kPanelRows : block_rows(p);
   // One pass over k where each row of B is used once or twice anyway, or where all of it is in L1.
   const int64_t most = Transposed || p.copy_a ? kTurnedDepth : kDepth;
   const bool once = !p.copy_a && (r1 - r0 <= 12 || depth <= most + most / 2);
   const int64_t passes = once ? 1 : (depth + most - 1) / most;
-  for (int64_t r = r0; r < r1; r += block) {
-    const int64_t rows = least(block, r1 - r);
-    const float* side = p.side + r * p.lds + c0;
+  for (int64_t r = r0, rows; r < r1; r += rows) {
+    rows = least(block, r1 - r);
+    if (a_panels && Transposed) rows = least(rows, kPanel - r % kPanel);
+    const float* side = sides + r * x.lds;
     int64_t packed_to = again ? 0 : depth, packed_from = 0;
     for (int64_t pass = 0, k = 0; pass < passes; ++pass) {
       int64_t k1 = passes == 1 ? depth : depth * (pass + 1) / passes;
+      if (a_panels && !Transposed && pass + 1 < passes) k1 = k1 / kPanel * kPanel;
       do {
         int64_t k2 = k1;
         if (again) {
@@ -305,22 +327,35 @@ RV_INLINE void panel_product(const Product& p, int64_t panel, int64_t r0, int64_
           }
           k2 = least(k1, packed_to);
         }
+        int64_t run = k2 - k;
+        if (a_panels && !Transposed && run >= kPanel) {
+          x.blocks = run / kPanel;
+          run = kPanel;
+          k2 = k + x.blocks * kPanel;
+        } else {
+          x.blocks = 1;
+        }
         const bool last = k2 == depth;
         const bool keep = !last || program || p.c_column != 1;
         float* dst = keep ? p.sums : c + r * ldc;
         x.ldc = keep ? ld_sums : ldc;
         x.padded = keep;
         x.epilogue = last ? p.epilogue : 0;
-        const float* a = p.a + r * step_r + k * step_k;
-        if (p.turned) {
+        const float* a;
+        if (a_panels) {
+          a = in_panel(p.a, Transposed ? depth : p.rows, Transposed ? p.rows : depth, Transposed ? r : k, x.lda);
+          a += (Transposed ? k : r) * x.lda;
+        } else if (p.turned) {
           x.lda = padded(rows);
           a = p.turned + r * depth + k * x.lda;
         } else if (p.copy_a) {
           x.lda = copy_block<Transposed>(p, r, rows, k, k2);
           a = p.copy;
+        } else {
+          a = p.a + r * step_r + k * step_k;
         }
         tiles<Transposed>(a, b + (k - packed_from) * x.ldb, dst, k ? p.sums : nullptr, side,
-                          p.bias + (p.epilogue & kRowBias ? r : c0), rows, cols, k2 - k, x);
+                          p.bias + (p.epilogue & kRowBias ? r : c0), rows, cols, run, x);
         k = k2;
       } while (k < k1);
     }

@@ -49,23 +49,35 @@ RV_NOINLINE void turned_product(const Product& p, int64_t panel, int64_t r0, int
   x.epilogue = 0;
   x.blocks = 1;
   x.jump = 0;
+  float* c = p.c + c0;
+  const float* sides = p.side + c0;
+  int64_t ldc = p.ldc, lds = p.lds;
+  if (!ldc) c = in_panel(p.c, p.rows, p.columns, c0, ldc);
+  if (!lds && (p.epilogue & (kMask | kAdd))) sides = in_panel(p.side, p.rows, p.columns, c0, lds);
   for (int64_t r = r0; r < r1; r += kPanel) {
     const int64_t rows = least(kPanel, r1 - r);
     x.ldb = padded(rows);
     for (int64_t k = 0; k < p.depth; k += kPackDepth) {
       const int64_t k1 = least(p.depth, k + kPackDepth);
-      transpose(p.a + r * p.lda + k, p.lda, p.pack, x.ldb, rows, k1 - k);
+      if (!p.a_panels) {
+        transpose(p.a + r * p.lda + k, p.lda, p.pack, x.ldb, rows, k1 - k);
+      } else {
+        for (int64_t q = k, ld; q < k1; q += kPanel) {
+          const float* a = in_panel(p.a, p.rows, p.depth, q, ld);
+          transpose(a + r * ld, ld, p.pack + (q - k) * x.ldb, x.ldb, rows, least(kPanel, k1 - q));
+        }
+      }
       turned_sums(p, p.pack, rows, c0, cols, k, k1, x);
     }
     const bool plain = !program && !p.epilogue;
-    float* dst = plain ? p.c + r * p.ldc + c0 : turn;
-    const int64_t ld = padded(cols), ldd = plain ? p.ldc : ld;
+    float* dst = plain ? c + r * ldc : turn;
+    const int64_t ld = padded(cols), ldd = plain ? ldc : ld;
     transpose(p.sums, kPanel, dst, ldd, cols, rows);
     if (plain) continue;
     if (p.epilogue) {
       for (int64_t i = 0; i < rows; ++i) {
-        float* out = program ? turn + i * ld : p.c + (r + i) * p.ldc + c0;
-        const float* side = p.side + (r + i) * p.lds + c0;
+        float* out = program ? turn + i * ld : c + (r + i) * ldc;
+        const float* side = sides + (r + i) * lds;
         for (int64_t j = 0; j < cols; j += W) {
           const int64_t n = least(W, cols - j);
           vf v = load(turn + i * ld + j);

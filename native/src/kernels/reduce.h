@@ -12,7 +12,7 @@
 //                 Unit: equal shares of outer (inner == 1), of outer * 64-column panels (else). Types other than float32 to
 //                 float32 are summed in the type of out, in order.
 //   column_sums   buf: 0 x [M, N], 1 out [N] (or nothing)
-//                 dim: 0 M, 1 N, 2 leading dimension of x
+//                 dim: 0 M, 1 N, 2 leading dimension of x; 0: column panels
 //                 program: runs on the finished sums, space [1, N], operand -2 (the update of a bias). Unit: equal shares of
 //                 the 64-column panels, the owners of a weight's columns.
 //   argmax        buf: 0 x [outer, n, inner], 1 out; dim: 0 outer, 1 n, 2 inner, 3 dtype of x, 4 dtype of out, 5: 1 = argmin.
@@ -289,7 +289,7 @@ static void reduce(const Step& s, Frame& f, int w, int n) {
 }
 
 static void column_sums(const Step& s, Frame& f, int w, int n) {
-  const int64_t rows = s.dim[0], N = s.dim[1], ld = s.dim[2], panels = (N + kPanel - 1) / kPanel;
+  const int64_t rows = s.dim[0], N = s.dim[1], panels = (N + kPanel - 1) / kPanel;
   int64_t u, v;
   share(s.units, w, n, u, v);
   const float* x = static_cast<const float*>(s.buf[0]);
@@ -298,12 +298,14 @@ static void column_sums(const Step& s, Frame& f, int w, int n) {
   const int64_t last = u < v ? panels * v / s.units : 0;
   for (int64_t p = u < v ? panels * u / s.units : 0; p < last; ++p) {
     const int64_t c = p * kPanel, columns = N - c < kPanel ? N - c : kPanel;
+    const int64_t ld = s.dim[2] ? s.dim[2] : (columns + 15) / 16 * 16;
+    const float* panel = x + (s.dim[2] ? c : c * rows);
     if (columns <= W && out && !s.program) {
-      store_part(out + c, narrow_columns(x + c, ld, rows, columns), columns);
+      store_part(out + c, narrow_columns(panel, ld, rows, columns), columns);
       continue;
     }
     Columns<SumOf> sums(columns);
-    sums.add(x + c, ld, rows);
+    sums.add(panel, ld, rows);
     if (out && !s.program) {
       sums.result(out + c);
       continue;

@@ -7,7 +7,8 @@ against the kernels by ``tests/native/test_plan_accesses.py``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from ranvier.engines.native.plan import EXTERNAL
 from ranvier.engines.native.values import DTYPES, PANEL, itemsize
 
 FLOAT = 4
+#: `Part.read` or `Part.write`.
+Touch: TypeAlias = Callable[[int, Any, Sequence[tuple[int, int]], int], None]
 _SIZES = [itemsize(name) for name in DTYPES]
 
 
@@ -83,8 +86,8 @@ def _ew_run(p: Part) -> None:
 # ---------------------------------------------------------------------------- products
 
 BIAS, SIDE, APART, ROW_BIAS = 1, 4 | 8, 16, 32
-#: Of a gather: the destination lies by columns.
-BY_COLUMNS = 16
+#: Of a gather: the destination lies by columns; in panels.
+BY_COLUMNS, BY_PANELS = 16, 32
 
 
 def _ranges(p: Part, rows: int) -> Iterator[tuple[int, int, int]]:
@@ -101,6 +104,26 @@ def _ranges(p: Part, rows: int) -> Iterator[tuple[int, int, int]]:
         first = end
 
 
+def _matrix(
+    touch: Touch,
+    buffer: int,
+    height: int,
+    wide: int,
+    lead: int,
+    rows: tuple[int, int],
+    columns: tuple[int, int],
+) -> None:
+    """A block of a float32 matrix: rows `lead` apart, or in panels if that is 0."""
+    (r0, r1), (c0, c1) = rows, columns
+    if lead:
+        touch(buffer, r0 * lead + c0, [(r1 - r0, lead), (c1 - c0, 1)], FLOAT)
+        return
+    for first in range(c0 // PANEL * PANEL, c1, PANEL):
+        lead, start = min(PANEL, padded(wide - first)), max(c0, first)
+        axes = [(r1 - r0, lead), (min(c1, first + PANEL) - start, 1)]
+        touch(buffer, first * height + r0 * lead + start - first, axes, FLOAT)
+
+
 def _product(p: Part, rows: int, wide: int, c0: int, r0: int, r1: int) -> None:
     """The epilogue, and what a block of a product is written to."""
     columns, flags = min(PANEL, wide - c0), p.dim(6)
@@ -109,16 +132,12 @@ def _product(p: Part, rows: int, wide: int, c0: int, r0: int, r1: int) -> None:
     if flags & ROW_BIAS:
         p.read(3, r0, [(r1 - r0, 1)], FLOAT)
     if flags & SIDE:
-        at, lead = 4 if flags & APART else 3, p.dim(9)
-        p.read(at, r0 * lead + c0, [(r1 - r0, lead), (columns, 1)], FLOAT)
+        at, block = 4 if flags & APART else 3, ((r0, r1), (c0, c0 + columns))
+        _matrix(p.read, at, rows, wide, p.dim(9), *block)
     if p.step.program is not None:
         p.block(r0, r1 - r0, c0, columns, True)
-    elif p.dim(5):
-        lead = p.dim(5)
-        p.write(2, r0 * lead + c0, [(r1 - r0, lead), (columns, 1)], FLOAT)
     else:
-        lead = padded(columns)
-        p.write(2, c0 * rows + r0 * lead, [(r1 - r0, lead), (columns, 1)], FLOAT)
+        _matrix(p.write, 2, rows, wide, p.dim(5), (r0, r1), (c0, c0 + columns))
 
 
 @rule("gemm_nn")
@@ -127,7 +146,7 @@ def _gemm_nn(p: Part) -> None:
     for panel, r0, r1 in _ranges(p, m):
         c0 = panel * PANEL
         columns = min(PANEL, n - c0)
-        p.read(0, r0 * p.dim(3), [(r1 - r0, p.dim(3)), (k, 1)], FLOAT)
+        _matrix(p.read, 0, m, k, p.dim(3), (r0, r1), (0, k))
         if p.dim(4):
             p.read(1, c0, [(k, p.dim(4)), (columns, 1)], FLOAT)
         else:
@@ -141,7 +160,7 @@ def _gemm_nt(p: Part) -> None:
     for panel, r0, r1 in _ranges(p, m):
         c0 = panel * PANEL
         columns = min(PANEL, k - c0)
-        p.read(0, r0 * p.dim(3), [(r1 - r0, p.dim(3)), (n, 1)], FLOAT)
+        _matrix(p.read, 0, m, n, p.dim(3), (r0, r1), (0, n))
         if p.dim(4):
             p.read(1, c0 * p.dim(4), [(columns, p.dim(4)), (n, 1)], FLOAT)
         else:
@@ -156,8 +175,8 @@ def _gemm_tn(p: Part) -> None:
     m, n, k = (p.dim(i) for i in range(3))
     for panel, r0, r1 in _ranges(p, k):
         c0 = panel * PANEL
-        p.read(0, r0, [(m, p.dim(3)), (r1 - r0, 1)], FLOAT)
-        p.read(1, c0, [(m, p.dim(4)), (min(PANEL, n - c0), 1)], FLOAT)
+        _matrix(p.read, 0, m, k, p.dim(3), (0, m), (r0, r1))
+        _matrix(p.read, 1, m, n, p.dim(4), (0, m), (c0, min(n, c0 + PANEL)))
         _product(p, k, n, c0, r0, r1)
 
 
@@ -216,6 +235,8 @@ def _gather(p: Part) -> None:
         count, size = last - first, _SIZES[p.dim(3)]
         if p.dim(6) & BY_COLUMNS:
             p.write(1, first, [(elements, rows), (count, 1)], size)
+        elif p.dim(6) & BY_PANELS:
+            _matrix(p.write, 1, rows, elements, 0, (first, last), (0, elements))
         else:
             p.write(1, first * elements, [(count * elements, 1)], size)
 
@@ -267,7 +288,7 @@ def _column_sums(p: Part) -> None:
     for panel in range(*p.of(-(-wide // PANEL))):
         c0 = panel * PANEL
         columns = min(PANEL, wide - c0)
-        p.read(0, c0, [(rows, lead), (columns, 1)], FLOAT)
+        _matrix(p.read, 0, rows, wide, lead, (0, rows), (c0, c0 + columns))
         p.write(1, c0, [(columns, 1)], FLOAT)
         p.block(0, 1, c0, columns, False)
 

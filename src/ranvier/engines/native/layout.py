@@ -1,4 +1,4 @@
-"""Which narrow tensors lie feature by feature, with the batch along the vector.
+"""Which batches do not lie row by row: narrow ones by columns, wide ones in panels.
 
 A row of six features fills six of sixteen lanes, and every store of it is a masked one.
 The same numbers stored as six runs of the whole batch fill all lanes. So a batch of
@@ -9,9 +9,11 @@ number of workers.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from ranvier.engines.native.nodes import elementwise
+from ranvier.engines.native.values import PANEL
 from ranvier.graph.ir import Node
 
 if TYPE_CHECKING:
@@ -100,3 +102,81 @@ def _reads_columns(low: Lowering, node: Node, consumer: Node) -> bool:
     if consumer.op.name == "sum":
         return node.dtype == "float32"
     return elementwise(consumer) and low.shape(consumer) == low.shape(node)
+
+
+# ------------------------------------------------------------------ batches in panels
+
+
+#: Rows below which a batch is not worth panels, and columns above which none is made.
+FEW, WIDEST = 32, 1 << 16
+
+
+def in_panels(low: Lowering) -> frozenset[Node]:
+    """The nodes of a graph whose results are to lie in column panels, as weights do.
+
+    The forward product reads the rows of a wide batch, its weight gradient the columns:
+    in panels of 64 columns both find the next numbers next door, where a column of
+    row-major rows is a cache line from each of so many pages, and had to be copied
+    first. Products write panels without ado. A batch lies so if nobody but products,
+    sums of columns and elementwise operations reads it.
+    """
+    found: set[Node] = set()
+    for node in low.order:
+        if _wide(low, node) and _makes_panels(node, found):
+            found.add(node)
+    while True:
+        dropped = {
+            node
+            for node in found
+            if node in low.external
+            or not _makes_panels(node, found)
+            or not all(_reads_panels(low, node, c) for c in low.consumers[node])
+            or not any(_in_product(low, c) for c in low.consumers[node])
+        }
+        if not dropped:
+            return frozenset(found)
+        found -= dropped
+
+
+def _wide(low: Lowering, node: Node) -> bool:
+    if isinstance(node.spec, tuple) or node.dtype != "float32":
+        return False
+    shape = low.shape(node)
+    if len(shape) < 2 or (len(shape) > 2 and node.op.name != "input"):
+        return False
+    columns = math.prod(shape[1:])
+    # The rest of the columns costs the products a pass of its own.
+    even = columns % PANEL == 0 or columns > 4 * PANEL
+    return shape[0] >= FEW and PANEL < columns <= WIDEST and even
+
+
+def _makes_panels(node: Node, found: set[Node]) -> bool:
+    if elementwise(node):
+        return any(child in found for child in node.inputs)
+    return node.op.name == "input" or _forward(node) or _backward(node)
+
+
+def _reads_panels(low: Lowering, node: Node, consumer: Node) -> bool:
+    if consumer.op.name == "reshape" and node.op.name == "input":
+        matrix = len(low.shape(consumer)) == 2 and consumer not in low.external
+        return matrix and all(
+            _reads_panels(low, consumer, c) for c in low.consumers[consumer]
+        )
+    if len(low.shape(node)) != 2:
+        return False
+    if consumer.op.name == "dot_general":
+        left, right = consumer.inputs
+        if left is right or any(len(low.shape(c)) != 2 for c in consumer.inputs):
+            return False
+        if _contracts(consumer) == ((0,), (0,)):
+            return True
+        return node is left and (_forward(consumer) or _backward(consumer))
+    if consumer.op.name == "sum":
+        return tuple(consumer.attrs["axes"]) == (0,)
+    return elementwise(consumer) and low.shape(consumer) == low.shape(node)
+
+
+def _in_product(low: Lowering, node: Node) -> bool:
+    if node.op.name == "reshape" or elementwise(node):
+        return any(_in_product(low, c) for c in low.consumers[node])
+    return node.op.name == "dot_general"

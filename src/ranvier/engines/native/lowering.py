@@ -23,7 +23,7 @@ from ranvier.engines.native.guards import (
     place_guards,
     with_checks,
 )
-from ranvier.engines.native.layout import feature_major
+from ranvier.engines.native.layout import feature_major, in_panels
 from ranvier.engines.native.nodes import ALIASES, elementwise, one_number, shape_of
 from ranvier.engines.native.programs import Group, place
 from ranvier.engines.native.values import (
@@ -32,6 +32,7 @@ from ranvier.engines.native.values import (
     View,
     itemsize,
     number,
+    panel_elements,
     row_major,
 )
 from ranvier.graph.dims import bind
@@ -168,6 +169,7 @@ class Lowering:
         self.pools: dict[int, Buffer] = {}  # by identity of the memory
         self.places: dict[Node, View] = {}  # where a result is wanted
         self.by_columns = feature_major(self)
+        self.by_panels = in_panels(self)
         for name, node in graph.inputs.items():
             self.slots.append(Buffer("slot", 0, len(self.slots), key=name))
             if node in self.consumers or node in self.external:
@@ -354,6 +356,9 @@ class Lowering:
     def laid(self, node: Node) -> View:
         """Fresh room in the arena, in the layout that was chosen for a node."""
         view = self.new(self.shape(node), node.dtype)
+        if node in self.by_panels:
+            size = panel_elements(*view.matrix) * itemsize(node.dtype)
+            return replace(view, buffer=Buffer("arena", size), panel=True)
         if node in self.by_columns:
             view = replace(view, strides=(1, view.shape[0]))
         return view

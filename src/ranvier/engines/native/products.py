@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ranvier.engines.api import Unsupported
 from ranvier.engines.native import programs
@@ -25,6 +25,10 @@ BIAS, RELU, MASK, ADD, SIDE_APART, ROW_BIAS = 1, 2, 4, 8, 16, 32
 NARROW = 4
 #: Nanoseconds for a multiply-add, and for a call.
 FMA_NS, CALL_NS = 1 / 40, 30.0
+
+
+#: Axes that become the rows of a matrix, and those that become its columns.
+Axes: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 @dataclass
@@ -80,14 +84,9 @@ def _analyse(low: Lowering, node: Node, by_columns: bool = False) -> Product | N
     k = math.prod(a.shape[i] for i in ca)
     if not (m and n and k) or a.buffer is None or b.buffer is None:
         return None
-    if b.panel:
-        a2 = _two_axes(a, fa, ca)
-        if a2 is None or not _unit(a2.strides[1], k):
-            return None
-        kernel = "gemm_nn" if tuple(cb) == (0,) else "gemm_nt"
-        return Product(kernel, a2, b, m, n, k)
-    if a.panel:
-        return None
+    if a.panel or b.panel:
+        of_a, of_b = (tuple(fa), tuple(ca)), (tuple(cb), tuple(fb))
+        return _in_panels(a, b, of_a, of_b, (m, n, k))
     a2, b2 = _two_axes(a, fa, ca), _two_axes(b, cb, fb)
     if a2 is None or b2 is None:
         return None
@@ -103,6 +102,48 @@ def _analyse(low: Lowering, node: Node, by_columns: bool = False) -> Product | N
             found.turned = True
             return found
     return _choose(a2, b2, m, n, k, wanted)
+
+
+def _in_panels(
+    a: View, b: View, of_a: Axes, of_b: Axes, sizes: tuple[int, int, int]
+) -> Product | None:
+    """A product of which an operand lies in panels, if a kernel reads both."""
+    m, n, k = sizes
+    by_rows, by_columns = ((0,), (1,)), ((1,), (0,))
+    forward = of_b == by_rows  # b is [k, n]
+    if a.panel and of_a == by_columns:
+        kernel = "gemm_tn"
+    elif not a.panel and len(a.shape) == 2 and of_a == by_columns and forward:
+        kernel = "gemm_tn" if a.strides[0] != 1 else "gemm_nn"
+    elif a.panel and of_a != by_rows:
+        return None
+    else:
+        kernel = "gemm_nn" if forward else "gemm_nt"
+    if not a.panel:
+        moved = _two_axes(a, *of_a)
+        if moved is None:
+            return None
+        a, (am, ak) = moved, moved.strides
+        fits = _unit(am, m) and _lead(ak, k, m)
+        if not (fits if kernel == "gemm_tn" else _unit(ak, k)):
+            return None
+    if b.panel:
+        if of_b not in (by_rows, by_columns) or (kernel == "gemm_tn" and not forward):
+            return None
+    else:
+        moved = _two_axes(b, *of_b)
+        if moved is None:
+            return None
+        b, (bk, bn) = moved, moved.strides
+        if kernel != "gemm_tn":
+            kernel = "gemm_nn" if _unit(bn, n) and _lead(bk, k, n) else "gemm_nt"
+        if kernel == "gemm_nt":
+            fits = _unit(bk, k) and _lead(bn, n, k)
+        else:
+            fits = _unit(bn, n) and _lead(bk, k, n)
+        if not fits:
+            return None
+    return Product(kernel, a, b, m, n, k)
 
 
 def _choose(
@@ -230,6 +271,8 @@ def operands(low: Lowering, node: Node) -> None:
 
 
 def _lead_of(view: View, rows: int, width: int, flip: bool = False) -> int:
+    if view.panel:
+        return 0
     stride = view.strides[1 if flip else 0]
     return max(stride, width) if rows > 1 else max(stride, width, 1)
 
@@ -275,6 +318,10 @@ def lower_product(low: Lowering, node: Node) -> View:
         low.copy(by_rows, to)
     elif found is not None:
         _emit(low, node, found, to)
+    elif to.panel:
+        by_rows = low.new(to.shape, to.dtype)
+        _emit_any(low, node, by_rows)
+        low.copy(by_rows, to)
     else:
         _emit_any(low, node, to)
     return to
@@ -291,7 +338,7 @@ def match_epilogue(
     if len(group.stores) != 1:
         return None
     ((last, to),) = group.stores.items()
-    if last is not group.nodes[-1] or to.panel or not to.dense:
+    if last is not group.nodes[-1] or not (to.panel or to.dense):
         return None
     nodes, acc = list(group.nodes), group.accumulator
     flags, bias, side = 0, None, None
@@ -306,11 +353,14 @@ def match_epilogue(
         if name == "add" and current in ins and ins[0] is not ins[1]:
             other = ins[1] if ins[0] is current else ins[0]
             view = group.leaves.get(other)
-            if view is None or view.buffer is None or view.panel:
+            if view is None or view.buffer is None:
                 return None
             flat = view.reshaped((found.m, found.n))
-            if flat is None:
+            if flat is None or (flat.panel and flags):
                 return None
+            if flat.panel:
+                flags, side, current = ADD, flat, node
+                continue
             (down, along) = flat.strides
             if flags == 0 and along == 0 and found.n > 1:
                 if found.kernel == "gemm_nt" or (down != 1 and found.m > 1):
@@ -339,13 +389,18 @@ def match_epilogue(
                 return None
             view = group.leaves[test.inputs[0]]
             flat = view.reshaped((found.m, found.n)) if view.buffer else None
-            if flat is None or flat.strides[1] != 1 or flat.panel:
+            if flat is None or not (flat.panel or _by_rows(flat)):
                 return None
             flags, side = MASK, flat
         else:
             return None
         current = node
     return (flags, bias, side, to) if current is last and flags else None
+
+
+def _by_rows(view: View) -> bool:
+    (down, along), (m, n) = view.strides, view.shape
+    return along == 1 and _lead(down, m, n)
 
 
 def _emit(
@@ -363,10 +418,10 @@ def _emit(
     # Dimensions as the kernels name them.
     if p.kernel == "gemm_nn":
         dims, lda, rows = [p.m, p.n, p.k], _lead_of(p.a, p.m, p.k), p.m
-        ldb = 0 if p.b.panel else _lead_of(p.b, p.k, p.n)
+        ldb = _lead_of(p.b, p.k, p.n)
     elif p.kernel == "gemm_nt":
         dims, lda, rows = [p.m, p.k, p.n], _lead_of(p.a, p.m, p.k), p.m
-        ldb = 0 if p.b.panel else _lead_of(p.b, p.n, p.k, flip=True)
+        ldb = _lead_of(p.b, p.n, p.k, flip=True)
     else:
         dims, rows = [p.k, p.n, p.m], p.m
         lda = _lead_of(p.a, p.k, p.m, flip=True)
@@ -376,11 +431,13 @@ def _emit(
     per, by_rows, share = _divide(rows, panels, low.workers, p.kernel, batch, p.n)
     blocks = -(-rows // per)
     units = blocks if by_rows else panels * blocks
-    lds = side.strides[0] if side is not None and p.m > 1 else p.n
+    lds = p.n
+    if side is not None and (side.panel or p.m > 1):
+        lds = 0 if side.panel else side.strides[0]
     flat = None
     if to is not None:
         flat = to.reshaped((p.m, p.n))
-    c_lead = p.n
+    c_lead = 0 if flat is not None and flat.panel else p.n
     if bias is not None and side is not None:
         flags |= SIDE_APART
     fixed = [place(p.a), place(p.b), place(flat) if flat is not None else None]

@@ -42,7 +42,9 @@ def gather_input(low: Lowering, name: str, slot: Buffer, to: View) -> None:
     dims[2], dims[3] = dtype_number(source.dtype), dtype_number(to.dtype)
     dims[4] = source.row_bytes
     dims[5] = len(shape)
-    dims[6] = (1 if name in low.checked else 0) | (16 if to.columns else 0)
+    dims[6] = (1 if name in low.checked else 0) | (
+        16 if to.columns else 32 if to.panel else 0
+    )
     dims[7] = slot.slot
     dims[11 : 11 + len(shape)] = shape
     dims[17 : 17 + len(shape)] = strides
@@ -199,7 +201,12 @@ def _reduce(low: Lowering, node: Node) -> View:
         fused = _reduce_group(low, node, form)
         if fused is not None:
             return fused
-    x, (outer, n, inner) = _arranged(low, low.value(child), node.attrs["axes"])
+    x = low.value(child)
+    if x.panel and columns(low, node):
+        to = low.room(node)
+        _column_sums(low, node, x, to, *x.matrix)
+        return to
+    x, (outer, n, inner) = _arranged(low, x, node.attrs["axes"])
     if n == 1:
         alone = x.reshaped(low.shape(node))
         assert alone is not None
@@ -293,7 +300,7 @@ def _column_sums(
     draft = Draft(
         "column_sums",
         [place(x), place(to) if to is not None else None],
-        [rows, wide, wide],
+        [rows, wide, 0 if matrix.panel else wide],
         units=panels,
         reads=[access(matrix, share)],
         cost=15 + rows * wide * 0.1,
@@ -311,7 +318,10 @@ def host_column_sums(low: Lowering, node: Node, group: Group) -> None:
     x = low.value(node.inputs[0])
     if x.columns:
         x = low.dense(x)
-    x, (_, n, inner) = _arranged(low, x, node.attrs["axes"])
+    if x.panel:
+        n, inner = x.matrix
+    else:
+        x, (_, n, inner) = _arranged(low, x, node.attrs["axes"])
     _column_sums(low, node, x, None, n, inner, group)
 
 

@@ -37,7 +37,7 @@ def itemsize(dtype: str) -> int:
 
 
 def panel_elements(rows: int, columns: int) -> int:
-    """Elements of a ``[rows, columns]`` weight in column panels, padding included."""
+    """Elements of a ``[rows, columns]`` matrix in column panels, padding included."""
     whole, rest = divmod(columns, PANEL)
     return rows * (whole * PANEL + -(-rest // 16) * 16)
 
@@ -104,7 +104,8 @@ class View:
         strides: In elements.
         dtype: Dtype.
         offset: Of the first element, in elements.
-        panel: The window is a whole weight in column panels; strides mean nothing.
+        panel: The window is a whole matrix ``[shape[0], the rest]`` in column panels, a
+            weight or a batch of activations; strides mean nothing.
         number: The value everywhere, without a buffer.
     """
 
@@ -147,11 +148,16 @@ class View:
             and self.strides[1] == self.shape[0]
         )
 
+    @property
+    def matrix(self) -> tuple[int, int]:
+        """Rows, and elements of a row."""
+        return self.shape[0], math.prod(self.shape[1:])
+
     def extent(self) -> tuple[int, int]:
         """First byte and number of bytes it may touch."""
         size = itemsize(self.dtype)
         if self.panel:
-            return self.offset * size, panel_elements(*self.shape) * size
+            return self.offset * size, panel_elements(*self.matrix) * size
         if 0 in self.shape:
             return self.offset * size, 0
         low = high = self.offset
@@ -165,7 +171,12 @@ class View:
         if self.buffer is None:
             return replace(self, shape=shape, strides=(0,) * len(shape))
         if self.panel:
-            return self if shape == self.shape else None
+            if shape == self.shape:
+                return self
+            kept = len(shape) > 1 and shape[0] == self.shape[0]
+            return (
+                replace(self, shape=shape, strides=row_major(shape)) if kept else None
+            )
         strides = _reshape_strides(self.shape, self.strides, shape)
         return None if strides is None else replace(self, shape=shape, strides=strides)
 
