@@ -446,6 +446,9 @@ class Lowering:
     def prologue(self, root: Node) -> Group | None:
         """The group of a node that only the step about to be made reads, to run in it.
 
+        What can be computed from its nodes at once joins it: the gradient of an
+        elementwise loss beside the loss.
+
         Returns:
             The group, in which ``root`` is not stored; ``None`` when the node has a
             value already, or others read it too.
@@ -456,7 +459,34 @@ class Lowering:
         if ready is None:
             return None
         nodes, leaves, _ = ready
+        more, read = self._follow(nodes, leaves)
+        if self._fits(more, read):
+            nodes, leaves = more, read
         return self._open(nodes, leaves, None, kept=root)
+
+    def _follow(
+        self, nodes: Sequence[Node], leaves: Sequence[Node]
+    ) -> tuple[list[Node], list[Node]]:
+        """A group and all that needs nothing but its nodes and what is known."""
+        shape, more, read = self.shape(nodes[-1]), list(nodes), dict.fromkeys(leaves)
+        inner = set(nodes)
+        for node in more:  # grows on the way
+            for reader in self.consumers[node]:
+                if (
+                    reader not in inner
+                    and reader not in self.memo
+                    and reader not in self.targets
+                    and elementwise(reader)
+                    and not isinstance(reader.spec, tuple)
+                    and self.shape(reader) == shape
+                    and all(c in inner or c in self.memo for c in reader.inputs)
+                ):
+                    more.append(reader)
+                    inner.add(reader)
+                    read.update(
+                        dict.fromkeys(c for c in reader.inputs if c not in inner)
+                    )
+        return more, list(read)
 
     def _prepare(
         self, roots: Sequence[Node], hosted: bool
