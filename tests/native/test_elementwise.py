@@ -101,6 +101,29 @@ def combos():
 
 
 @pytest.mark.parametrize(("name", "arity", "dtype"), list(combos()))
+def test_one_element_gives_the_bits_of_many(name, arity, dtype):
+    """A program of one number has an interpreter of its own."""
+    rng = np.random.default_rng(2)
+    args = [data(name, dtype, rng, 40, i) for i in range(arity)]
+    if name == "where":
+        args[0] = rng.integers(0, 2, 40).astype(bool)
+    for isa in ISAS:
+        many = apply(name, *args, isa=isa)
+        alone = [apply(name, *(a[i : i + 1] for a in args), isa=isa) for i in range(40)]
+        assert np.concatenate(alone).tobytes() == many.tobytes(), isa
+
+
+@pytest.mark.parametrize("source", ["float32", "float64", "int64", "int32", "bool"])
+@pytest.mark.parametrize("target", ["float32", "float64", "int64"])
+def test_one_element_is_cast_as_many_are(source, target):
+    x = (np.random.default_rng(3).uniform(-9, 9, 40) * 1e8).astype(source)
+    for isa in ISAS:
+        many = apply("cast", x, out=target, isa=isa)
+        alone = [apply("cast", x[i : i + 1], out=target, isa=isa) for i in range(40)]
+        assert np.concatenate(alone).tobytes() == many.tobytes(), isa
+
+
+@pytest.mark.parametrize(("name", "arity", "dtype"), list(combos()))
 def test_every_operation_against_numpy(name, arity, dtype):
     rng = np.random.default_rng(1)
     n = 1037

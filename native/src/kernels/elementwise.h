@@ -9,6 +9,7 @@
 #pragma once
 #include "../registry.h"
 #include "../step.h"
+#include "ew_one.h"
 #include "math.h"
 
 namespace rv::RV_ISA {
@@ -552,7 +553,8 @@ static void ew_run(const Step& s, Frame& f, int w, int n) {
   const EwProgram& p = *s.program;
   uint8_t* scratch = f.scratch[w];
   if (p.flat && n == 1) {
-    if (p.dim[0] > 0) ew_flat(p, s, 0, p.dim[0], scratch);
+    if (p.dim[0] == 1) ew_one(p, s, scratch);
+    else if (p.dim[0] > 0) ew_flat(p, s, 0, p.dim[0], scratch);
     return;
   }
   int64_t unit, end;
