@@ -187,7 +187,9 @@ RV_INLINE void spread_rows(const float* const* x, float* to, int64_t i, int64_t 
 }
 
 constexpr int64_t kLongRow = 512;  // bytes
-constexpr int64_t kRowsAhead = 4;
+constexpr int64_t kRowsAhead = 8;
+constexpr int64_t kHint =
+    1024;  // bytes of a long row for each of which one line is fetched: the hardware foresees the rest
 
 // Short dense rows of the type that is wanted, units first .. last: the set-up of the general case would cost more than the
 // moves.
@@ -272,7 +274,7 @@ static void gather(const Step& s, Frame& f, int w, int n) {
     if (dense && order) {
       for (; fetch < end && fetch < i + some + ahead; ++fetch) {
         const uint8_t* next = base + order[fetch] * row_step;
-        for (int64_t b = 0; b < line_bytes; b += 64) __builtin_prefetch(next + b);
+        for (int64_t b = 0; b < line_bytes; b += kHint) __builtin_prefetch(next + b);
       }
     }
     const float* of[kSpread];
