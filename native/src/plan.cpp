@@ -8,6 +8,8 @@
 #include <new>
 #include <stdexcept>
 
+#include "chain.h"
+
 namespace rv {
 namespace {
 
@@ -373,8 +375,21 @@ void Program::prepare(const StepSpec& s, size_t index) {
     }
     if (o.direct) taken[o.reg] = in_memory[o.reg] = 1;
   }
+  std::vector<char> number(static_cast<size_t>(p.n_reg), 0), kept(static_cast<size_t>(p.n_reg), 0);
+  made->moves.assign(static_cast<size_t>(p.n_reg), 0);
+  for (const EwOperand& o : p.in) {
+    if (o.mode == EwMode::memory) made->moves[o.reg] = static_cast<uint8_t>(size_of(o.dtype));
+    else number[o.reg] = 1;
+  }
+  for (const EwOperand& o : p.out) {
+    if (number[o.reg]) continue;
+    made->moves[o.reg] = static_cast<uint8_t>(size_of(o.dtype));
+    kept[o.reg] = 1;
+  }
+  // A chain needs no room but for a block's temporaries; the interpreter fills tiles.
+  made->chain = make_chain(isa_, p.code, number, made->moves, kept);
   bool unlimited = true;
-  for (int r = 0; r < p.n_reg; ++r)
+  for (int r = 0; r < p.n_reg && made->chain.empty(); ++r)
     if ((written[static_cast<size_t>(r)] >= 0 || read[static_cast<size_t>(r)] >= 0) &&
         !in_memory[static_cast<size_t>(r)])
       unlimited = false;
@@ -438,6 +453,8 @@ void Program::prepare(const StepSpec& s, size_t index) {
   q.code = made->code.data();
   made->slot = std::move(slot);
   q.slot = made->slot.data();
+  q.chain = made->chain.empty() ? nullptr : made->chain.data();
+  q.moves = made->moves.data();
   q.reg_bytes = static_cast<int64_t>(kTile) * widest;
   q.unlimited = unlimited;
   q.flat = flat;

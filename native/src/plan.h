@@ -67,6 +67,8 @@ struct Prepared {
   std::vector<EwOperand> in, out;
   std::vector<EwInstr> code;
   std::vector<uint16_t> slot;
+  std::vector<EwLink> chain;
+  std::vector<uint8_t> moves;
 };
 
 // One running copy: its arenas and the steps with addresses.

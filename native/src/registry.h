@@ -28,12 +28,16 @@ struct EwInfo {
       kinds;  // dtype classes: f floats, i integers, b bool; letter c: result is bool; t: result dtype is free (cast)
 };
 
+// How a link finds its operands: x is what the link before left in vector registers, m lies in memory, n is one number.
+enum class Form : uint8_t { end, take_m, take_n, put, x, xm, mx, xn, nx, xx };
+
 struct IsaTable {
   const char* name;
   int width;                                         // floats per vector
   const KernelFn* kernels;                           // kKernels of them
   EwFn (*elementwise)(int op, Dtype in, Dtype out);  // nullptr where the op does not take the type
   double (*fma_loop)(int64_t rounds);                // flops done, for measuring the machine's peak
+  LinkAny (*link)(int op, Form form);                // of float32; nullptr where there is none
 };
 
 // The table of one usable instruction set.

@@ -33,6 +33,15 @@ struct EwInstr {
   EwFn fn;  // resolved for the plan's instruction set
 };
 
+// A link of a chain: an instruction as kernels/chain.h runs it, values kept in vector registers from one to the next.
+using LinkAny = void (*)();  // the instruction set's own type
+struct EwLink {
+  LinkAny fn;
+  uint16_t dst, a, b, c;  // registers, as in EwInstr
+  int64_t move;           // of its operand in memory: all ones, or 0 where that is a temporary
+  int64_t move_mask;      // the same for a mask
+};
+
 // How an input reaches its register; set by prepare().
 enum class EwMode : uint8_t { memory, immediate, splat, pointer };
 
@@ -60,6 +69,8 @@ struct EwProgram {
   int64_t reg_bytes;     // kTile elements of the widest type in use
   bool unlimited;        // no register lives in scratch: a contiguous block may be longer than kTile
   bool flat;             // rank 1, every operand dense or a scalar
+  const EwLink* chain;   // the same code for whole blocks of kBlock elements, or nullptr
+  const uint8_t* moves;  // bytes from an element of a register to the next; 0: a number, or a temporary
 };
 
 struct Step;

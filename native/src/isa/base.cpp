@@ -3,5 +3,5 @@
 #include "kernels/all.h"
 
 namespace rv::base {
-extern const IsaTable table = {"base", RV_WIDTH, kKernelTable, elementwise_fn, fma_loop};
+extern const IsaTable table = {"base", RV_WIDTH, kKernelTable, elementwise_fn, fma_loop, link_fn};
 }
