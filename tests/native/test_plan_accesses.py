@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from layouts import panel_size
 from plan_proofs import WORKERS, Memory, obeys
+from window_steps import CASES as WINDOWS
 
 from ranvier import _native
 from ranvier.engines.native import races  # noqa: F401  (fills the table)
@@ -392,6 +393,9 @@ def count_step() -> Iterator[Case]:
 
 
 # --------------------------------------------------------------------------- the tests
+
+
+CASES |= WINDOWS
 
 
 def test_every_kernel_has_a_rule_and_cases() -> None:

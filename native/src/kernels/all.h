@@ -1,11 +1,13 @@
 // Everything one instruction-set unit contains, and its table.
 #pragma once
 #include "../moves.h"
+#include "conv.h"
 #include "dots.h"
 #include "elementwise.h"
 #include "gather.h"
 #include "gemm.h"
 #include "math.h"
+#include "pool.h"
 #include "random.h"
 #include "reduce.h"
 #include "simd.h"

@@ -54,6 +54,8 @@ def wrong_dtype(node: Node) -> Unsupported | None:
     ]
     if name == "dot_general" and spec.dtype != "float32":
         problem = f"multiplies matrices in float32, not {spec.dtype}"
+    elif node.op.family in ("conv", "window") and "float64" in dtypes:
+        problem = f"has no {name!r} of float64"
     elif "float16" in dtypes and name not in MOVES:
         problem = f"has no {name!r} of float16"
     else:

@@ -2,10 +2,12 @@
 
 from ranvier.graph.ops import (  # noqa: F401
     contract,
+    conv,
     elementwise,
     gather,
     movement,
     random,
     reduce,
     regions,
+    window,
 )

@@ -62,79 +62,10 @@ def _scan_grad(
     length: Size,
     reverse: bool,
 ) -> Sequence[Any]:
-    """Scan backwards over the saved carries, running the body again for its gradient.
+    """See `ranvier.graph.scan_grad`."""
+    from ranvier.graph.scan_grad import scan_grad
 
-    Saved: the carry before each step. Everything else of a step is computed again.
-    """
-    from ranvier.graph import functions as f
-    from ranvier.graph.passes.grad import vjp
-    from ranvier.graph.trace import apply, call_region, trace_region
-
-    params = body.params
-    with_history = Region(params, body.results + params[:n_carry])
-    found = apply(
-        scan, *inputs, body=with_history, n_carry=n_carry, n_xs=n_xs,
-        length=length, reverse=reverse,
-    )  # fmt: skip
-    history = found[len(body.results) :]
-
-    specs = [p.spec for p in params]
-    carry_in = [i for i in range(n_carry) if specs[i].floating]
-    xs_in = [i for i in range(n_carry, n_carry + n_xs) if specs[i].floating]
-    shared_in = [i for i in range(n_carry + n_xs, len(params)) if specs[i].floating]
-    ys_out = [
-        j for j in range(n_carry, len(body.results)) if body.results[j].spec.floating
-    ]
-    wanted = [*carry_in, *xs_in, *shared_in]
-
-    def step(*args: Any) -> list[Any]:
-        at = 0
-
-        def take(count: int) -> Sequence[Any]:
-            nonlocal at
-            at += count
-            return args[at - count : at]
-
-        g_carry, g_shared = take(len(carry_in)), take(len(shared_in))
-        state, x_rows, g_ys = take(n_carry), take(n_xs), take(len(ys_out))
-        shared = take(len(params) - n_carry - n_xs)
-        operands = [*state, *x_rows, *shared]
-        results = call_region(body, [o.node for o in operands])
-        seeds: list[Any] = [None] * len(results)
-        for i, seed in zip(carry_in, g_carry, strict=True):
-            seeds[i] = seed
-        for j, seed in zip(ys_out, g_ys, strict=True):
-            seeds[j] = seed
-        grads = vjp(results, seeds, [operands[i].node for i in wanted])
-        grads = [
-            f.zeros_like(operands[i]) if d is None else d
-            for i, d in zip(wanted, grads, strict=True)
-        ]
-        nc, nx = len(carry_in), len(xs_in)
-        added = [a + d for a, d in zip(g_shared, grads[nc + nx :], strict=True)]
-        return [*grads[:nc], *added, *grads[nc : nc + nx]]
-
-    g_final = [_or_zeros(g[i], y[i]) for i in carry_in]
-    g_rows = [_or_zeros(g[j], y[j]) for j in ys_out]
-    start = [*g_final, *(f.zeros_like(inputs[i]) for i in shared_in)]
-    rows = [*history, *inputs[n_carry : n_carry + n_xs], *g_rows]
-    shared = inputs[n_carry + n_xs :]
-    region = trace_region(
-        step,
-        [
-            *(t.spec for t in start),
-            *(Spec(t.spec.shape[1:], t.spec.dtype) for t in rows),
-            *(t.spec for t in shared),
-        ],
-    )
-    back = apply(
-        scan, *start, *rows, *shared, body=region, n_carry=len(start),
-        n_xs=len(rows), length=length, reverse=not reverse,
-    )  # fmt: skip
-    grads: list[Any] = [None] * len(inputs)
-    for i, d in zip([*carry_in, *shared_in, *xs_in], back, strict=True):
-        grads[i] = d
-    return grads
+    return scan_grad(scan, g, y, inputs, body, n_carry, n_xs, length, reverse)
 
 
 def _or_zeros(g: Any, y: Any) -> Any:

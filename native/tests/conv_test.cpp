@@ -1,0 +1,239 @@
+// Checks convolution, its weight gradient and the largest of windows, bit for bit, against one scalar chain of madd per
+// element; built once per ISA, as gemm_test.cpp. Workers vary; nothing outside the result may change.
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <vector>
+
+#include "../src/kernels/conv.h"
+#include "../src/kernels/pool.h"
+#include "gemm_setup.h"
+
+static int failures = 0;
+static long checks = 0;
+static uint32_t state = 1;
+static float draw() {
+  state = state * 1664525u + 1013904223u;
+  return float(int32_t(state >> 8) % 2001 - 1000) / 512.0f;
+}
+using Array = std::vector<float>;
+constexpr float kGuard = 12345.0f;
+static Array drawn(int64_t n) {
+  Array a(size_t(n + 64));
+  for (auto& x : a) x = draw();
+  return a;
+}
+static Frame* frame() {
+  static Frame* f = [] {
+    static Frame made = {};
+    give_scratch(made, 8);
+    return &made;
+  }();
+  return f;
+}
+static float* ptr(const Array& a) { return const_cast<float*>(a.data()); }
+
+// Runs a step for several numbers of workers and compares all of its result, guards included.
+static void check(const char* name, Step s, KernelFn fn, int result, const Array& expected, const char* what) {
+  for (int workers : {1, 2, 3, 8}) {
+    Array c(expected.size(), kGuard);
+    s.buf[result] = c.data();
+    for (int w = 0; w < workers; ++w) std::memset(frame()->scratch[w], 0xff, size_t(kScratchBytes));
+    for (int w = 0; w < workers; ++w) fn(s, *frame(), w, workers);
+    ++checks;
+    for (size_t i = 0; i < c.size(); ++i)
+      if (std::memcmp(&c[i], &expected[i], 4) != 0 && !(c[i] == 0 && expected[i] == 0)) {
+        std::printf("%s %s workers=%d: [%zu] %.9g, expected %.9g\n", name, what, workers, i, double(c[i]),
+                    double(expected[i]));
+        ++failures;
+        break;
+      }
+  }
+}
+
+struct Shape {
+  int64_t n, h, w, c, f, kh, kw, stride, pad;
+};
+
+static void shape(const Shape& g, bool framed) {
+  char what[160];
+  std::snprintf(what, sizeof what, "%ldx%ldx%ldx%ld, %ld filters of %ldx%ld, stride %ld, padding %ld, framed %d",
+                long(g.n), long(g.h), long(g.w), long(g.c), long(g.f), long(g.kh), long(g.kw), long(g.stride),
+                long(g.pad), framed);
+  const int64_t oh = (g.h + 2 * g.pad - g.kh) / g.stride + 1, ow = (g.w + 2 * g.pad - g.kw) / g.stride + 1;
+  const int64_t taps = g.kh * g.kw, wide = (ow - 1) * g.stride + g.kw, band = oh > 3 ? 3 : oh;
+  const Array x = drawn(g.n * g.h * g.w * g.c), w = drawn(taps * g.c * g.f), y = drawn(g.n * oh * ow * g.f),
+              bias = drawn(g.f);
+  Step s = {};
+  s.buf[0] = ptr(x), s.buf[1] = ptr(w), s.buf[3] = ptr(bias), s.buf[4] = ptr(y);
+  const int64_t lines = framed ? (band - 1) * g.stride + g.kh : g.h, row = (framed ? wide : g.w) * g.c;
+  std::vector<int32_t> table;
+  for (int64_t t = 0; t < taps; ++t) table.push_back(int32_t(t / g.kw * row + t % g.kw * g.c));
+  std::vector<int32_t> pieces;
+  const int64_t run = g.kw * g.c, parts = (run + kPieceRows - 1) / kPieceRows, per = (run + parts - 1) / parts;
+  for (int64_t k = 0; k < g.kh; ++k)
+    for (int64_t i = 0; i < run; i += per) {
+      pieces.push_back(int32_t(k * row + i));
+      pieces.push_back(int32_t(k * run + i));
+      pieces.push_back(int32_t(least(per, run - i)));
+    }
+  for (int64_t t = 0; t < taps; ++t) table.push_back(int32_t(t * g.c * g.f));
+  const int64_t d[] = {g.n,
+                       g.c,
+                       taps,
+                       g.f,
+                       1,
+                       1,
+                       oh,
+                       ow,
+                       1,
+                       g.stride,
+                       g.stride,
+                       1,
+                       g.h,
+                       g.w,
+                       g.c,
+                       0,
+                       g.pad,
+                       g.pad,
+                       wide,
+                       lines,
+                       1,
+                       framed ? kConvFramed : 0,
+                       g.f,
+                       g.f,
+                       ow * g.f,
+                       oh * ow * g.f,
+                       oh * ow * g.f,
+                       band,
+                       1,
+                       g.kw,
+                       taps * g.c * g.f,
+                       run};
+  std::memcpy(s.dim, d, sizeof d);
+  s.buf[5] = table.data();
+  s.units = int32_t(g.n * oh);
+  auto input = [&](int64_t n, int64_t o, int64_t p, int64_t t, int64_t c, bool& inside) {
+    const int64_t r = o * g.stride + t / g.kw - g.pad, q = p * g.stride + t % g.kw - g.pad;
+    inside = r >= 0 && r < g.h && q >= 0 && q < g.w;
+    return inside ? x[size_t(((n * g.h + r) * g.w + q) * g.c + c)] : 0.0f;
+  };
+  for (int64_t flags : {0, 1, 3, 8 | 1 | 16}) {
+    Array expected(size_t(g.n * oh * ow * g.f + 64), kGuard);
+    for (int64_t n = 0, at = 0; n < g.n; ++n)
+      for (int64_t o = 0; o < oh; ++o)
+        for (int64_t p = 0; p < ow; ++p)
+          for (int64_t f = 0; f < g.f; ++f, ++at) {
+            float sum = 0;
+            bool inside;
+            for (int64_t t = 0; t < taps; ++t)
+              for (int64_t c = 0; c < g.c; ++c) {
+                const float v = input(n, o, p, t, c, inside);
+                if (inside) sum = madd1(v, w[size_t((t * g.c + c) * g.f + f)], sum);
+              }
+            if (flags & 1) sum = sum + bias[size_t(f)];
+            if (flags & 2) sum = 0.0f > sum ? 0.0f : sum;
+            if (flags & 8) sum = y[size_t(at)] + sum;
+            expected[size_t(at)] = sum;
+          }
+    s.dim[21] = (framed ? kConvFramed : 0) | flags;
+    check("conv", s, conv, 2, expected, what);
+  }
+  Array expected(size_t(taps * g.c * g.f + 64), kGuard);
+  for (int64_t t = 0, at = 0; t < taps; ++t)
+    for (int64_t c = 0; c < g.c; ++c)
+      for (int64_t f = 0; f < g.f; ++f, ++at) {
+        float sum = 0;
+        bool inside;
+        for (int64_t n = 0; n < g.n; ++n)
+          for (int64_t o = 0; o < oh; ++o)
+            for (int64_t p = 0; p < ow; ++p) {
+              const float v = input(n, o, p, t, c, inside);
+              if (inside) sum = madd1(v, y[size_t(((n * oh + o) * ow + p) * g.f + f)], sum);
+            }
+        expected[size_t(at)] = sum;
+      }
+  s.dim[21] = framed ? kConvFramed : 0;
+  s.buf[1] = ptr(y), s.buf[5] = pieces.data();
+  s.dim[2] = int64_t(pieces.size() / 3), s.dim[30] = 1;
+  s.units = int32_t(s.dim[2] * ((g.f + 63) / 64));
+  check("conv_kernel", s, conv_kernel, 2, expected, what);
+}
+
+static void largest(int64_t n, int64_t h, int64_t w, int64_t c, int64_t k, int64_t stride, int64_t pad) {
+  char what[120];
+  std::snprintf(what, sizeof what, "%ldx%ldx%ldx%ld, window %ld, stride %ld, padding %ld", long(n), long(h), long(w),
+                long(c), long(k), long(stride), long(pad));
+  const int64_t oh = (h + 2 * pad - k) / stride + 1, ow = (w + 2 * pad - k) / stride + 1;
+  Array x = drawn(n * h * w * c);
+  for (size_t i = 0; i < x.size(); ++i)
+    if (i % 5 == 0) x[i] = x[i / 2];  // equals
+  x[3] = NAN;
+  Array best(size_t(n * oh * ow * c + 64), kGuard), spread(size_t(n * h * w * c + 64), kGuard);
+  std::vector<uint8_t> taps(size_t(n * oh * ow * c + 64), 0);
+  for (int64_t i = 0; i < n * h * w * c; ++i) spread[size_t(i)] = 0;
+  const Array g = drawn(n * oh * ow * c);
+  for (int64_t b = 0, at = 0; b < n; ++b)
+    for (int64_t o = 0; o < oh; ++o)
+      for (int64_t p = 0; p < ow; ++p)
+        for (int64_t j = 0; j < c; ++j, ++at) {
+          bool any = false;
+          for (int64_t t = 0; t < k * k; ++t) {
+            const int64_t r = o * stride + t / k - pad, q = p * stride + t % k - pad;
+            if (r < 0 || r >= h || q < 0 || q >= w) continue;
+            const float v = x[size_t(((b * h + r) * w + q) * c + j)], m = best[size_t(at)];
+            if (!any || v > m || (v != v && m == m)) {
+              best[size_t(at)] = v;
+              taps[size_t(at)] = uint8_t(t);
+            }
+            any = true;
+          }
+        }
+  // Sums run from the last window to the first.
+  for (int64_t b = n - 1; b >= 0; --b)
+    for (int64_t o = oh - 1; o >= 0; --o)
+      for (int64_t p = ow - 1; p >= 0; --p)
+        for (int64_t j = 0; j < c; ++j) {
+          const int64_t at = ((b * oh + o) * ow + p) * c + j, t = taps[size_t(at)];
+          const int64_t r = o * stride + t / k - pad, q = p * stride + t % k - pad;
+          spread[size_t(((b * h + r) * w + q) * c + j)] += g[size_t(at)];
+        }
+  Step s = {};
+  const int64_t d[] = {n, 1, h, w, c, 1, oh, ow, 1, k, k, 1, stride, stride, 0, pad, pad, 1};
+  std::memcpy(s.dim, d, sizeof d);
+  s.buf[0] = ptr(x);
+  s.units = int32_t(n * oh);
+  std::vector<uint8_t> found(taps.size(), 0);
+  s.buf[2] = found.data();
+  check("window_max", s, window_max, 1, best, what);
+  if (found != taps) {
+    std::printf("window_max %s: taps differ\n", what);
+    ++failures;
+  }
+  s.buf[1] = taps.data();
+  check("window_pick", s, window_pick, 2, best, what);
+  s.buf[0] = ptr(g);
+  s.units = int32_t(n * h);
+  check("window_spread", s, window_spread, 2, spread, what);
+}
+
+int main() {
+  for (const Shape& g : std::initializer_list<Shape>{{2, 7, 9, 3, 5, 3, 3, 1, 1},
+                                                     {1, 5, 60, 1, 33, 3, 3, 1, 1},
+                                                     {2, 9, 8, 17, 70, 3, 2, 2, 1},
+                                                     {1, 6, 6, 100, 130, 3, 3, 1, 1},
+                                                     {3, 4, 4, 8, 16, 1, 1, 2, 0},
+                                                     {1, 3, 3, 2, 4, 3, 3, 1, 2}}) {
+    shape(g, true);
+    if (g.pad == 0) shape(g, false);
+  }
+  shape({2, 9, 12, 5, 20, 3, 4, 1, 0}, false);
+  shape({2, 9, 12, 5, 20, 3, 4, 1, 0}, true);
+  for (int64_t c : {1, 5, 16, 37}) {
+    largest(2, 8, 9, c, 2, 2, 0);
+    largest(1, 7, 6, c, 3, 2, 1);
+    largest(1, 6, 5, c, 3, 1, 2);
+  }
+  std::printf("%ld checks, %d failures\n", checks, failures);
+  return failures != 0;
+}

@@ -1,0 +1,114 @@
+"""What convolutions and windows read and write (see `access_rules`)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ranvier.engines.native.accesses import Part, rule
+from ranvier.engines.native.values import PANEL
+
+FLOAT = 4
+BIAS, SIDE, APART, DEPTHWISE = 1, 4 | 8, 16, 128
+#: Most rows of a piece of a kernel's gradient (native/src/kernels/conv.h).
+PIECE_ROWS = 24
+
+
+def _operand(p: Part) -> None:
+    """All of the input: which of it a worker needs follows from the table."""
+    size = p.dim(0) * p.dim(11) * p.dim(12) * p.dim(13) * p.dim(14)
+    p.read(0, 0, [(size, 1)], FLOAT)
+
+
+@rule("conv")
+def _conv(p: Part) -> None:
+    taps, columns, groups = p.dim(2), p.dim(3), p.dim(4)
+    depth, height, wide = (p.dim(i) for i in (5, 6, 7))
+    lines = np.arange(p.first, p.last)
+    if not len(lines) or not wide:
+        return
+    _operand(p)
+    p.read(5, 0, [(2 * taps, 1)], 4)
+    p.read(1, 0, [(p.dim(30), 1)], FLOAT)
+    total = columns * groups
+    n, rest = np.divmod(lines, depth * height)
+    od, oh = np.divmod(rest, height)
+    at = n * p.dim(26) + od * p.dim(25) + oh * p.dim(24)
+    flags = p.dim(21)
+    if flags & BIAS:
+        p.read(3, 0, [(total, 1)], FLOAT)
+    line = [(wide, p.dim(23)), (total, 1)]
+    if flags & SIDE:
+        p.read(4 if flags & APART else 3, at, line, FLOAT)
+    if p.step.program is not None:
+        for c0 in range(0, total, PANEL):
+            p.block(
+                p.first * wide,
+                len(lines) * wide,
+                c0,
+                min(PANEL, total - c0),
+                False,
+            )
+    else:
+        p.write(2, at, line, FLOAT)
+
+
+@rule("conv_kernel")
+def _conv_kernel(p: Part) -> None:
+    pieces, columns = p.dim(2), p.dim(3)
+    if p.first >= p.last:
+        return
+    _operand(p)
+    wide = p.dim(22)
+    positions = p.dim(0) * p.dim(5) * p.dim(6) * p.dim(7)
+    p.read(1, 0, [(positions * wide, 1)], FLOAT)
+    deep = p.dim(21) & DEPTHWISE
+    each, taps = p.dim(30), p.dim(29)
+    entries = taps if deep else pieces
+    p.read(5, 0, [(3 * entries, 1)], 4)
+    run = p.dim(31)
+    parts = -(-run // PIECE_ROWS)
+    per = -(-run // parts)
+    panels = -(-columns // PANEL)
+    for unit in range(p.first, p.last):
+        group, rest = divmod(unit, pieces * panels)
+        panel, piece = divmod(rest, pieces)
+        c0 = group * columns + panel * PANEL
+        count = min(PANEL, columns - panel * PANEL)
+        if deep:
+            first, rows = piece * each, min(each, taps - piece * each)
+        else:
+            number, part = divmod(piece, parts)
+            first, rows = number * run + part * per, min(per, run - part * per)
+        p.write(2, first * wide + c0, [(rows, wide), (count, 1)], FLOAT)
+
+
+def _windows(p: Part) -> tuple[int, int, int]:
+    """Floats of a line of positions and of a line of windows, bytes of a tap."""
+    return p.dim(3) * p.dim(4), p.dim(7) * p.dim(4), p.dim(17)
+
+
+@rule("window_max", "window_pick")
+def _over_windows(p: Part) -> None:
+    if p.first >= p.last:
+        return
+    line, over, tap = _windows(p)
+    pick = p.step.kernel == "window_pick"
+    p.read(0, 0, [(p.dim(0) * p.dim(1) * p.dim(2) * line, 1)], FLOAT)
+    at, own = p.first * over, [((p.last - p.first) * over, 1)]
+    if pick:
+        p.read(1, at, own, tap)
+        p.write(2, at, own, FLOAT)
+    else:
+        p.write(1, at, own, FLOAT)
+        p.write(2, at, own, tap)
+
+
+@rule("window_spread")
+def _spread(p: Part) -> None:
+    if p.first >= p.last:
+        return
+    line, over, tap = _windows(p)
+    count = p.dim(0) * p.dim(5) * p.dim(6) * over
+    p.read(0, 0, [(count, 1)], FLOAT)
+    p.read(1, 0, [(count, 1)], tap)
+    p.write(2, p.first * line, [((p.last - p.first) * line, 1)], FLOAT)
