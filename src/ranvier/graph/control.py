@@ -12,6 +12,7 @@ from typing import Any
 from ranvier.errors import ShapeError
 from ranvier.graph import tree
 from ranvier.graph.functions import as_tensor, squeeze
+from ranvier.graph.hoist import hoisted
 from ranvier.graph.ir import Node, Region, Spec, _serial
 from ranvier.graph.ops import regions as _regions
 from ranvier.graph.trace import (
@@ -109,16 +110,20 @@ def scan(
         results = [*carried, *(inner.bindings[v] for v in variables), *out]
     params = [t.node for t in (*carry_syms, *state_syms, *row_syms)]
     region, captured = close_region(params, results, since)  # type: ignore[arg-type]
-    n_carry = len(start) + len(state)
+    n_carry, n_xs = len(start) + len(state), len(rows)
+    operands = [*start, *state, *rows, *(Tensor(node=c) for c in captured)]
+    outer = current_trace()
+    if outer is not None:
+        region, nodes, n_xs = hoisted(
+            region, [outer.lift(t) for t in operands], n_carry, n_xs, length
+        )
+        operands = [Tensor(node=n) for n in nodes]
     found = apply(
         _regions.scan,
-        *start,
-        *state,
-        *rows,
-        *(Tensor(node=c) for c in captured),
+        *operands,
         body=region,
         n_carry=n_carry,
-        n_xs=len(rows),
+        n_xs=n_xs,
         length=length,
         reverse=reverse,
     )

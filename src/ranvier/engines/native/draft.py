@@ -66,6 +66,7 @@ class Draft:
         rounds: For a loop: how often they run; -1 as long as its flag says. A flag is
             the first of ``refs``, and one of ``reads``.
         until: For a loop with a flag: it runs while that is false.
+        together: Shared however small it is: no worker waits for another there.
     """
 
     kernel: str
@@ -85,6 +86,7 @@ class Draft:
     body: int = 0
     rounds: int = 1
     until: bool = False
+    together: bool = False
 
     @property
     def loop(self) -> bool:
@@ -136,7 +138,7 @@ def divide(steps: Sequence[Draft], keep: Sequence[Buffer], workers: int) -> None
     """
     for step in steps:
         # Every worker looks at the flag of a loop.
-        small = step.units <= 1 or step.cost < SHARE_NS
+        small = step.units <= 1 or (step.cost < SHARE_NS and not step.together)
         step.single = int(small and not step.loop)
     if workers == 1 or any(step.loop for step in steps):
         return

@@ -15,7 +15,6 @@ from ranvier.engines.api import (
     Batches,
     Fault,
     RunRecord,
-    Shuffle,
     Tick,
     Unsupported,
 )
@@ -46,6 +45,7 @@ from ranvier.engines.native.regions import regions_of, shared_of
 from ranvier.engines.native.storage import Panels, adopt
 from ranvier.engines.native.values import PANEL, View, itemsize
 from ranvier.engines.native.waits import place_barriers
+from ranvier.engines.order import RowOrder
 from ranvier.errors import ShapeError
 from ranvier.graph.dims import unify
 from ranvier.graph.ir import Graph, Node, walk
@@ -106,7 +106,7 @@ class NativeExecutable:
         self.variables = self.simplified.variables()
         self._plans: OrderedDict[Any, Compiled] = OrderedDict()
         self._calls: dict[Any, Compiled] = {}
-        self._order: tuple[Shuffle, int, Array] | None = None
+        self._order = RowOrder(shuffle_order)
         self._storages: list[Any] = []
         self._moves = -1
         self._panels = wanted_panels(self.simplified)
@@ -127,6 +127,9 @@ class NativeExecutable:
             return self.call({n: _plain(a) for n, a in inputs.items()}, check_finite)
         if check_finite:
             key = *key, *check_finite
+        limit = config.thread_limit()
+        if limit is not None:
+            key = *key, limit
         compiled = self._calls.get(key)
         if compiled is None:
             compiled = self._prepare_call(
@@ -161,24 +164,11 @@ class NativeExecutable:
         tick: Tick | None = None,
     ) -> RunRecord:
         """Run once a batch."""
-        arrays = [_plain(batches.arrays[name]) for name in self.inputs]
         size, n = batches.batch_size, batches.rows
         first, last = batches.first, batches.last
         whole = min(last, n // size)
-        order = batches.order
-        if isinstance(order, Shuffle):
-            # Kept: a run batch by batch asks for the same order each time.
-            if self._order is None or self._order[:2] != (order, n):
-                rows = shuffle_order(order.seed, order.epoch, n)
-                self._order = (order, n, rows)
-            order = self._order[2]
-        elif order is not None:
-            order = np.ascontiguousarray(order, np.int64)
-        full = tail = None
-        if first < whole:
-            full = self._plan(arrays, size, batches.check_finite)
-        if last > n // size and n % size:
-            tail = self._plan(arrays, n % size, batches.check_finite)
+        order = self._order.of(batches)
+        arrays, full, tail = self._plans_for(batches, first < whole, last > n // size)
         record = RunRecord()
         parts: list[dict[str, Array]] = []
         # A plan is safe for as many workers as it was made for, or fewer.
@@ -207,7 +197,7 @@ class NativeExecutable:
                 first_batch=begin,
                 last_batch=end,
                 first_step=begin,
-                workers=max(c.workers for c in (one, rest) if c is not None),
+                workers=max(some.workers, (rest or some).workers),
                 taps=taps,
                 tick=_after(record.steps, tick),
             )
@@ -227,6 +217,29 @@ class NativeExecutable:
             )
         return record
 
+    def _plans_for(
+        self, batches: Batches, whole: bool, rest: bool
+    ) -> tuple[list[Array], Compiled | None, Compiled | None]:
+        """The arrays, and plans for whole batches and for the last partial one.
+
+        Epoch after epoch asks for the same, and to find them anew takes longer than a
+        few steps of a small network.
+        """
+        size, checked = batches.batch_size, batches.check_finite
+        asked = size, tuple(checked), whole, rest
+        kept = batches.memo.get(self)
+        if kept is not None and kept[0] == asked and kept[1] == storage.moves:
+            return kept[2]  # type: ignore[no-any-return]
+        arrays = [_plain(batches.arrays[name]) for name in self.inputs]
+        left = batches.rows % size
+        found = (
+            arrays,
+            self._plan(arrays, size, checked) if whole else None,
+            self._plan(arrays, left, checked) if rest and left else None,
+        )
+        batches.memo[self] = asked, self._moves, found
+        return found
+
     def _fault(self, fault: KernelFault) -> Fault:
         code = FAULTS.get(fault.code, f"RV{fault.code}")
         names = list(self.simplified.checks) if code == "RV301" else self.inputs
@@ -241,6 +254,7 @@ class NativeExecutable:
         """The plan for these arrays in batches of so many rows (``None``: whole)."""
         key = (
             batch,
+            config.thread_limit(),
             tuple(checked),
             tuple(
                 [
@@ -363,8 +377,9 @@ def _tell(plan: Plan, workers: int, sizes: Mapping[str, int], cost: float) -> No
 
 
 def config_threads() -> int:
-    """Workers: RANVIER_THREADS, else what affinity and quota allow."""
-    return int(_native.threads())
+    """Workers: RANVIER_THREADS, else what affinity and quota allow; fewer if asked."""
+    limit = config.thread_limit()
+    return int(_native.threads()) if limit is None else min(limit, _native.threads())
 
 
 def _after(steps: int, tick: Tick | None) -> Tick | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ranvier.engines.native import programs, updates
-from ranvier.engines.native.draft import Draft, access
+from ranvier.engines.native.draft import Access, Draft, access
 from ranvier.engines.native.gaps import no_kernel
 from ranvier.engines.native.guards import (
     check,
@@ -23,6 +23,7 @@ from ranvier.engines.native.guards import (
     place_guards,
     with_checks,
 )
+from ranvier.engines.native.lanes import Lanes
 from ranvier.engines.native.layout import feature_major, in_panels
 from ranvier.engines.native.nodes import ALIASES, elementwise, one_number, shape_of
 from ranvier.engines.native.programs import Group, place
@@ -170,6 +171,7 @@ class Lowering:
         self.places: dict[Node, View] = {}  # where a result is wanted
         self.by_columns = feature_major(self)
         self.by_panels = in_panels(self)
+        self.lanes: Lanes | None = None  # whether workers own rows
         for name, node in graph.inputs.items():
             self.slots.append(Buffer("slot", 0, len(self.slots), key=name))
             if node in self.consumers or node in self.external:
@@ -429,9 +431,12 @@ class Lowering:
         self.done.add(host)
         from ranvier.engines.native.products import emit_product
         from ranvier.engines.native.rows import host_column_sums
+        from ranvier.engines.native.windows import emit_conv
 
         if host.op.name == "sum":
             host_column_sums(self, host, group)
+        elif host.op.family == "conv":
+            emit_conv(self, host, group)
         else:
             emit_product(self, host, group)
 
@@ -460,7 +465,7 @@ class Lowering:
             return None
         nodes, leaves, _ = ready
         more, read = self._follow(nodes, leaves)
-        if self._fits(more, read):
+        if self._fits(more, read, alone=False):
             nodes, leaves = more, read
         return self._open(nodes, leaves, None, kept=root)
 
@@ -523,7 +528,8 @@ class Lowering:
                 self.value(waiting)
                 self.busy.discard(waiting)
                 continue
-            if not self._fits(nodes, leaves) and self._split(nodes, roots):
+            alone = hosted and host is None
+            if not self._fits(nodes, leaves, alone) and self._split(nodes, roots):
                 continue
             return nodes, leaves, host
 
@@ -629,21 +635,24 @@ class Lowering:
         tiles, in the order in which they can be computed."""
         from ranvier.engines.native.products import can_host
         from ranvier.engines.native.rows import columns
+        from ranvier.engines.native.windows import can_host_conv
 
+        can = {
+            "dot_general": can_host,
+            "sum": columns,
+            "conv": can_host_conv,
+            "conv_input": can_host_conv,
+        }
         found = [
             leaf
             for leaf in leaves
-            if leaf.op.name in ("dot_general", "sum")
+            if leaf.op.name in can
             and leaf not in self.memo
             and leaf not in self.done
             and leaf not in self.external
             and self.shape(leaf) == self.shape(nodes[-1])
             and all(c in inner for c in self.consumers[leaf])
-            and (
-                can_host(self, leaf)
-                if leaf.op.name == "dot_general"
-                else columns(self, leaf)
-            )
+            and can[leaf.op.name](self, leaf)
         ]
         return sorted(found, key=self.place_in_order.__getitem__)
 
@@ -656,12 +665,13 @@ class Lowering:
                 late.add(node)
         return [n for n in nodes if n not in late and self._stored(n, inner)]
 
-    def _fits(self, nodes: Sequence[Node], leaves: Sequence[Node]) -> bool:
+    def _fits(self, nodes: Sequence[Node], leaves: Sequence[Node], alone: bool) -> bool:
+        """Whether a group is small enough; alone it is in a step of its own."""
         stores = sum(self._stored(n, set(nodes)) for n in nodes)
         registers = len(leaves) + len(nodes) + stores
         numbers = sum(self._is_number(leaf) for leaf in leaves)
         return (
-            len(leaves) - numbers + stores <= MAX_BUFFERS - 3
+            len(leaves) - numbers + stores <= MAX_BUFFERS - (0 if alone else 3)
             and registers <= MAX_REGISTERS
             and len(leaves) + stores <= MAX_OPERANDS
         )
@@ -722,7 +732,8 @@ class Lowering:
 
     def emit_program(self, group: Group) -> None:
         """A group as a step of its own."""
-        if group.stores and all(v.columns for v in group.stores.values()):
+        by_columns = group.stores and all(v.columns for v in group.stores.values())
+        if by_columns and not any(v.panel for v in group.views()):
             group = group.turned()
         places = {at: i for i, at in enumerate(places_of(group))}
         size = math.prod(group.shape)
@@ -734,14 +745,20 @@ class Lowering:
         else:
             units = max(1, min(size // 2048, 64))
             share = ("flat", units, program.dims)
+        lanes = None if panel else self.lanes
+        if lanes is not None and lanes.fits(group.shape, program.dims):
+            units, share = lanes.workers, ("rows", lanes.rows, lanes.per)
+        else:
+            lanes = None
         draft = Draft(
             "ew_run",
             list(places),
             units=units,
             program=program,
             cost=size * (0.1 + 0.12 * len(group.nodes)),
+            together=lanes is not None,
         )
-        record(draft, group, share)
+        record(draft, group, share, lanes)
         self.steps.append(draft)
 
 
@@ -763,16 +780,16 @@ def places_of(group: Group, first: Sequence[Any] = ()) -> dict[Any, None]:
     return places
 
 
-def record(draft: Draft, group: Group, share: Any) -> None:
+def record(draft: Draft, group: Group, share: Any, lanes: Lanes | None = None) -> None:
     """Note what a program reads and writes."""
-    for view in group.leaves.values():
-        if view.buffer is not None:
-            own = share if _follows(view, group.shape) else None
-            draft.reads.append(access(view, own))
-    for view in group.stores.values():
-        draft.writes.append(
-            access(view, share if _follows(view, group.shape) else None)
-        )
+
+    def touched(view: View) -> Access:
+        own = None if lanes is None else lanes.access(view)
+        follows = share if _follows(view, group.shape) else None
+        return access(view, follows) if own is None else own
+
+    draft.reads += [touched(v) for v in group.leaves.values() if v.buffer is not None]
+    draft.writes += [touched(v) for v in group.stores.values()]
     if group.nodes:
         node = group.nodes[-1]
         draft.label = node.origins[0].layer if node.origins else ""

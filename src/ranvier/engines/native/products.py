@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ranvier.engines.api import Unsupported
 from ranvier.engines.native import programs
-from ranvier.engines.native.draft import Draft, access
+from ranvier.engines.native.draft import Access, Draft, Share, access
+from ranvier.engines.native.lanes import COMMON, Lanes
 from ranvier.engines.native.nodes import ALIASES
 from ranvier.engines.native.programs import Group, place, turned
 from ranvier.engines.native.values import PANEL, View, collapse
@@ -261,7 +262,21 @@ def can_host(low: Lowering, node: Node) -> bool:
     if _is_dots(low, node):
         return False
     found = _analyse(low, node, node in low.by_columns)
-    return found is not None and (found.n >= NARROW or found.m == 1)
+    if found is None:
+        return False
+    if low.shape(node)[-1:] != (found.m if found.turned else found.n,):
+        return False  # its columns are several axes, a program's are the last one
+    return found.n >= NARROW or found.m == 1
+
+
+def turns(low: Lowering, node: Node, right: Node) -> bool:
+    """Whether a node is a product that reads its right operand by columns."""
+    if node.op.name != "dot_general" or node.inputs[1] is not right:
+        return False
+    found = _analyse(low, node)
+    return (
+        node.inputs[0] is not right and found is not None and found.kernel == "gemm_nt"
+    )
 
 
 def operands(low: Lowering, node: Node) -> None:
@@ -429,6 +444,14 @@ def _emit(
     panels = -(-p.n // PANEL)
     batch = p.k if p.kernel == "gemm_tn" else p.m
     per, by_rows, share = _divide(rows, panels, low.workers, p.kernel, batch, p.n)
+    lanes = low.lanes
+    if p.kernel == "gemm_tn" or p.k * p.n * 4 > COMMON or flags & ROW_BIAS:
+        lanes = None
+    if lanes is not None and lanes.rows != rows:
+        lanes = None
+    if lanes is not None:
+        per, by_rows = lanes.per, panels > 1
+        share = ("rows", rows, per)
     blocks = -(-rows // per)
     units = blocks if by_rows else panels * blocks
     lds = p.n
@@ -458,15 +481,16 @@ def _emit(
     b_share = share if share and share[0] == "columns" else None
     if p.kernel == "gemm_nt":
         b_share = None
-    draft.reads += [access(p.a, a_share), access(p.b, b_share)]
+    draft.together = lanes is not None
+    draft.reads += [_touch(p.a, a_share, lanes), access(p.b, b_share)]
     if bias is not None:
         draft.reads.append(access(bias))
     if side is not None:
-        draft.reads.append(access(side, share))
+        draft.reads.append(_touch(side, share, lanes))
     if flat is not None:
-        draft.writes.append(access(flat, share))
+        draft.writes.append(_touch(flat, share, lanes))
     if group is not None:
-        host_program(draft, group, share)
+        host_program(draft, group, share, lanes=lanes)
     if node.origins:
         draft.label = node.origins[0].layer
     low.steps.append(draft)
@@ -478,6 +502,7 @@ def host_program(
     share: Any,
     dims: tuple[int, ...] | None = None,
     result: Node | None = None,
+    lanes: Lanes | None = None,
 ) -> None:
     """Let a step run a group on the results it has just computed, or about to reduce."""
     places: dict[Any, int] = {}
@@ -488,10 +513,18 @@ def host_program(
     draft.program = programs.build(group, places, True, dims, result)
     for view in group.leaves.values():
         if view.buffer is not None:
-            draft.reads.append(access(view, share if _matrix(view) else None))
+            own = share if _matrix(view) else None
+            draft.reads.append(_touch(view, own, lanes))
     for view in group.stores.values():
-        draft.writes.append(access(view, share if _matrix(view) else None))
+        own = share if _matrix(view) else None
+        draft.writes.append(_touch(view, own, lanes))
     draft.cost += math.prod(group.shape) * 0.12 * len(group.nodes)
+
+
+def _touch(view: View, share: Share, lanes: Lanes | None) -> Access:
+    """What a step touches of a matrix that is shared as its result is."""
+    own = None if lanes is None else lanes.access(view)
+    return access(view, share) if own is None else own
 
 
 def _matrix(view: View) -> bool:

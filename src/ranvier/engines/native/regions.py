@@ -15,7 +15,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ranvier.engines.native.draft import Draft, access
+from ranvier.engines.native.lanes import lanes_of
 from ranvier.engines.native.lowering import Lowering, row
+from ranvier.engines.native.nodes import elementwise
+from ranvier.engines.native.products import turns
 from ranvier.engines.native.programs import Group, place
 from ranvier.engines.native.values import Moving, View, itemsize
 from ranvier.graph.ir import Graph, Node, Region, Spec, walk
@@ -71,6 +74,8 @@ class Body(Lowering):
         outputs = {str(i): node for i, node in enumerate(results)}
         state: dict[Any, Node] = dict(carries or {})
         self.carried: dict[Node, Any] = {carry.param: carry for carry in state}
+        self.joined = False  # whether a group is complete
+        self.lifting = False  # whether steps go in front of the loop
         graph = Graph({}, outputs, state)
         super().__init__(graph, outer.sizes, frozenset(), outer.workers, {})
         self.constants = outer.constants
@@ -81,6 +86,46 @@ class Body(Lowering):
 
     def _variable(self, variable: Any, panel: bool) -> View:
         return variable.view
+
+    def group(self, roots: Sequence[Node]) -> None:
+        """Compute elementwise nodes; results that need nothing more go along."""
+        roots = [r for r in roots if r not in self.memo]
+        if self.joined or self.busy or not roots:
+            super().group(roots)
+            return
+        self.joined = True  # parts of this group stay as they are
+        try:
+            super().group([*roots, *self._along(roots)])
+        finally:
+            self.joined = False
+
+    def _lower(self, node: Node) -> None:
+        before, self.joined = self.joined, self.lifting
+        super()._lower(node)
+        self.joined = before
+
+    def _along(self, roots: Sequence[Node]) -> list[Node]:
+        """Results that share work with a group and need nothing else."""
+        nodes, leaves = self._collect(roots)
+        shape, own, near = self.shape(roots[0]), set(nodes), set(leaves)
+        found = []
+        for state in dict.fromkeys((*self.targets, *self.graph.outputs.values())):
+            if state in self.memo or state in roots or not elementwise(state):
+                continue
+            if self.shape(state) == shape:
+                more, needs = self._collect([state])
+                if own & set(more) and all(n in near or n in self.memo for n in needs):
+                    found.append(state)
+        return found
+
+    def room(self, node: Node) -> View:
+        """Where a result goes: over what was carried, once all have read that."""
+        if node in self.targets and not elementwise(node):
+            carry = self.in_place(node, set())
+            if carry is not None:
+                self.written.add(carry)
+                return self.variables[carry]
+        return super().room(node)
 
     def owner(self, node: Node) -> Any:
         """The carry whose old value a node is."""
@@ -115,11 +160,31 @@ class Body(Lowering):
         # What a loop carries is written in it, not here.
         own, self.steps = self.steps, into
         targets, self.targets = self.targets, {}
+        self.joined = self.lifting = True  # nobody's reader is computed with it here
         for node in self.order:
             if node in wanted:
                 self.value(node)
         self.steps, self.targets = own, targets
+        self.joined = self.lifting = False
         return {n: self.memo[n] for n in self.order if fixed[n] and n in self.memo}
+
+    def turn_fixed(self, outer: Lowering, changing: Collection[Node]) -> None:
+        """Lay matrices that never change as their products read them fastest.
+
+        ``a @ b^T`` is a slower kernel than ``a @ b``, for it turns ``b`` in every round.
+        """
+        moving = set(changing)
+        fixed = [n for n in self.order if n in self.memo and n not in moving]
+        for node in fixed:
+            view, readers = self.memo[node], self.consumers[node]
+            plain = isinstance(view, View) and len(view.shape) == 2 and readers
+            if not plain or view.buffer is None or node in self.external:
+                continue
+            if all(turns(self, reader, node) for reader in readers):
+                to = outer.new(view.shape[::-1], view.dtype)
+                to = replace(to, shape=view.shape, strides=(1, view.shape[0]))
+                outer.copy(view, to)
+                self.memo[node] = to
 
     def run_into(self, rooms: Sequence[View]) -> list[Draft]:
         """Steps that leave the results in ``rooms`` and the new state in its place."""
@@ -275,7 +340,10 @@ def _scan(low: Lowering, node: Node) -> tuple[View | None, ...]:
             found[j] = room = _room(low, node, j)
             wanted.append((result, _rows(room, 0, length, back, loop)))
     inner = Body(low, [result for result, _ in wanted], known, carries)
+    inner.lanes = lanes_of([shapes[i] for i in range(n) if i in alive], low.workers)
     inner.constant_part(low.steps, body.params[: n + n_xs])
+    if length >= 4:
+        inner.turn_fixed(low, body.params[: n + n_xs])
     _append(low, loop, inner.run_into([room for _, room in wanted]))
     return tuple(found)
 

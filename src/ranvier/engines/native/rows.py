@@ -11,8 +11,10 @@ import math
 import numpy as np
 
 from ranvier.engines.native import regions as _regions  # noqa: F401  (its rows)
+from ranvier.engines.native import windows as _windows  # noqa: F401  (its rows)
 from ranvier.engines.native.draft import Access, Draft, access
 from ranvier.engines.native.lowering import Lowering, row
+from ranvier.engines.native.nodes import elementwise
 from ranvier.engines.native.products import (
     host_program,
     lower_product,
@@ -128,15 +130,34 @@ def _pad(low: Lowering, node: Node) -> View:
 @row("concat")
 def _concat(low: Lowering, node: Node) -> View:
     axis, at = node.attrs["axis"], 0
-    to = low.new(low.shape(node), node.dtype)
+    to = low.room(node)
+    parts: list[View] = []
     for child in node.inputs:
-        source = low.value(child)
-        start = [0] * len(to.shape)
+        shape, start = low.shape(child), [0] * len(to.shape)
         start[axis] = at
-        part = to.sliced(start, (1,) * len(start), source.shape)
+        part = to.sliced(start, (1,) * len(start), shape)
         assert part is not None
-        low.copy(source, part)
-        at += source.shape[axis]
+        parts.append(part)
+        at += shape[axis]
+    # Pieces are computed in their place, alike ones together.
+    own = [
+        c
+        for c in node.inputs
+        if elementwise(c)
+        and c not in low.memo
+        and c not in low.external
+        and c not in low.places
+        and node.inputs.count(c) == 1
+    ]
+    for child, part in zip(node.inputs, parts, strict=True):
+        if child in own:
+            low.places[child] = part
+    for shape in dict.fromkeys(low.shape(c) for c in own):
+        low.group([c for c in own if low.shape(c) == shape])
+    for child, part in zip(node.inputs, parts, strict=True):
+        source = low.value(child)
+        if source.buffer is not part.buffer or source.offset != part.offset:
+            low.copy(source, part)
     return to
 
 

@@ -175,6 +175,46 @@ def _where(node: Node) -> Node | None:
     return a if a is b else None
 
 
+def _flip(node: Node) -> Node | None:
+    """There and back."""
+    (x,) = node.inputs
+    return x.inputs[0] if x.op.name == "flip" and x.attrs == node.attrs else None
+
+
+def _add(node: Node) -> Node | None:
+    """A sum of pieces with zeros around them, as the gradient of a split is."""
+    pieces: list[Node] = []
+    stack = [node]
+    while stack:
+        x = stack.pop()
+        if x.op.name == "add":
+            stack.extend(reversed(x.inputs))
+        elif x.op.name == "pad" and x.attrs["value"] == 0:
+            pieces.append(x)
+        else:
+            return None
+    sides = [(p.attrs["low"], p.attrs["high"]) for p in pieces]
+    padded = {
+        i for pair in sides for side in pair for i, n in enumerate(side) if n != 0
+    }
+    if len(padded) != 1:
+        return None
+    (axis,) = padded
+    if not all(isinstance(low[axis], int) for low, _ in sides):
+        return None
+    pieces.sort(key=lambda p: p.attrs["low"][axis])
+    at: Any = 0
+    for p in pieces:
+        if p.attrs["low"][axis] != at:
+            return None
+        at = at + p.inputs[0].shape[axis]
+    if at != node.shape[axis]:
+        return None
+    inner = [p.inputs[0] for p in pieces]
+    attrs = {"axis": axis}
+    return Node(REGISTRY["concat"], inner, attrs, node.spec, node.origins)
+
+
 def _sum(node: Node) -> Node | None:
     """A sum over axes of size 1 only changes the shape."""
     (x,) = node.inputs
@@ -194,6 +234,8 @@ _RULES: dict[str, Callable[[Node], Node | None]] = {
     "cast": _same_spec,
     "dim": _dim,
     "where": _where,
+    "flip": _flip,
+    "add": _add,
     "sum": _sum,
 }
 
