@@ -14,14 +14,18 @@ import numpy as np
 
 from ranvier import _seed, ops
 from ranvier._lookup import snake_case
+from ranvier._rejection import beta, binomial, gamma
 from ranvier.errors import ShapeError
 from ranvier.graph import Variable, functions
 from ranvier.graph.trace import Tensor, constant
 
 __all__ = [
     "SeedGenerator",
+    "beta",
+    "binomial",
     "categorical",
     "dropout",
+    "gamma",
     "normal",
     "randint",
     "shuffle",
