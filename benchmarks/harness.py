@@ -85,7 +85,7 @@ class Bench:
     def rows_of(self, workload: Workload, side: str) -> int:
         """Rows that `side` really trains."""
         rows = min(workload.rows, workload.scaled.get(side, workload.rows))
-        if workload.kind != "fit" or self.args.fraction == 1:
+        if not workload.trains or workload.epochs > 1 or self.args.fraction == 1:
             return rows
         return max(int(rows * self.args.fraction), min(rows, 4 * workload.batch))
 
@@ -106,7 +106,7 @@ class Bench:
         times: list[float] = []
         start = time.perf_counter()
         while not times or (
-            workload.kind == "fit"
+            workload.trains
             and len(times) < TURN_RUNS
             and time.perf_counter() - start < TURN_SECONDS
         ):
@@ -133,10 +133,15 @@ class Bench:
     def measure(self, workload: Workload) -> dict[str, Any]:
         """All rounds of one workload."""
         say(f"{workload.name}: {workload.title}")
-        entries = {side: self.prepare(workload, side) for side in self.sides}
+        taking = [
+            side
+            for side in self.sides
+            if not workload.only or side.partition("@")[0] in workload.only
+        ]
+        entries = {side: self.prepare(workload, side) for side in taking}
         elsewhere = [machine.busy_elsewhere()]
         for round_number in range(self.args.rounds):
-            live = [side for side in self.sides if "error" not in entries[side]]
+            live = [side for side in taking if "error" not in entries[side]]
             first = round_number % len(live) if live else 0
             for side in live[first:] + live[:first]:
                 try:
@@ -164,7 +169,7 @@ class Bench:
         entry["best"] = factor * min(min(turn) for turn in entry["turns"])
         medians = [statistics.median(turn) for turn in entry["turns"]]
         entry["median"] = factor * statistics.median(medians)
-        if workload.kind == "fit":
+        if workload.trains:
             try:
                 entry["loss"] = self.workers[side].ask("loss")["loss"]
             except SideError as error:

@@ -133,7 +133,7 @@ def start_table(result: dict[str, Any]) -> list[str]:
         facts = result["sides"][side]
         rows[0].append(duration(facts["import_s"]) if "import_s" in facts else "–")
         for row, got in zip(rows[1:], result["workloads"], strict=True):
-            entry = got["sides"][side]
+            entry = got["sides"].get(side, {})
             row.append(duration(entry["first_s"]) if "first_s" in entry else "–")
     return table(["", *sides], rows)
 
@@ -143,7 +143,7 @@ def loss_table(result: dict[str, Any]) -> list[str]:
     sides = list(result["sides"])
     rows = []
     for got in result["workloads"]:
-        losses = [got["sides"][side].get("loss") for side in sides]
+        losses = [got["sides"].get(side, {}).get("loss") for side in sides]
         if any(loss is not None for loss in losses):
             shown = [f"{loss:.3g}" if loss is not None else "–" for loss in losses]
             rows.append([got["title"], *shown])

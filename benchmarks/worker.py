@@ -81,6 +81,8 @@ class Worker:
     def __init__(self, name: str) -> None:
         self.name = name
         self.side: Side | None = None
+        #: What runs the workload: the side, or its estimator.
+        self.running: Any = None
         self.workload: workloads.Workload | None = None
         self.x = np.zeros(0, np.float32)
         self.y = np.zeros(0, np.float32)
@@ -99,20 +101,24 @@ class Worker:
             raise RuntimeError("say hello first")
         if do == "prepare":
             self.workload = workloads.find(command["workload"])
+            self.running = self.side
+            if self.workload.kind == "estimator":
+                estimators = importlib.import_module("estimators")
+                self.running = estimators.make(self.name.partition("@")[0])
             self.x, self.y, what = workloads.make_data(self.workload, command["rows"])
             gc.collect()
             start = time.perf_counter()
-            self.side.prepare(self.workload, self.x, self.y)
+            self.running.prepare(self.workload, self.x, self.y)
             built = time.perf_counter() - start
-            self.side.run()
+            self.running.run()
             first = time.perf_counter() - start
             return {"build_s": built, "first_s": first, "data": what}
         if do == "run":
             gc.collect()
-            return {"seconds": self.side.run()}
+            return {"seconds": self.running.run()}
         if do == "loss":
             assert self.workload is not None
-            out = self.side.predict(self.x[:2048])
+            out = self.running.predict(self.x[:2048])
             return {"loss": mean_loss(self.workload.loss, self.y[:2048], out)}
         if do == "memory":
             return {"peak_bytes": peak_memory()}

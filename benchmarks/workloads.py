@@ -1,4 +1,4 @@
-"""What is timed: the nine rows of the table, and the data each of them uses.
+"""What is timed: the rows of the table, and the data each of them uses.
 
 Both interpreters import this file (ranvier's and the peers'), so it needs NumPy and
 the standard library only.
@@ -29,7 +29,8 @@ class Workload:
     `sizes` are the widths from input to output, `scaled` the number of rows that a
     slow side really trains (its time is multiplied up to `rows` and marked). `must` and
     `aim` are the wanted ratios; `against` names the peer the wanted ratio is about
-    where that is one peer and not the best of all.
+    where that is one peer and not the best of all; `only` the sides that take part,
+    where not all do.
     """
 
     name: str
@@ -40,11 +41,19 @@ class Workload:
     loss: str = "mse"  # "mse" or "sparse_ce" (from logits)
     activation: str = "relu"
     data: str = "random"  # "random" or "fashion"
-    kind: str = "fit"  # "fit", "predict" (of one row) or "fresh" (process)
+    #: "fit", "estimator" (scikit-learn's `fit`), "predict" (of one row) or "fresh" (process)
+    kind: str = "fit"
+    epochs: int = 1
     must: float | None = None
     aim: float | None = None
     against: str | None = None
     scaled: dict[str, int] = field(default_factory=dict)
+    only: tuple[str, ...] = ()
+
+    @property
+    def trains(self) -> bool:
+        """Whether a run is training on all rows, as it may be repeated."""
+        return self.kind in ("fit", "estimator")
 
     @property
     def parameters(self) -> int:
@@ -70,6 +79,9 @@ class Workload:
 _FASHION = (784, 128, 10)
 _TINY = (3, 6, 6, 1)
 _SMALL = (20, 64, 64, 1)
+
+#: scikit-learn's way to train: only these two have it.
+_ESTIMATORS = ("ranvier", "sklearn")
 
 #: At batch 1 these sides would need minutes for an epoch.
 _SLOW_AT_1 = {"torch": 5000, "keras-jax": 3000, "keras-tf": 2000, "sklearn": 5000}
@@ -103,6 +115,20 @@ WORKLOADS: tuple[Workload, ...] = (
     Workload(
         "tiny-b32", "3-6-6-1, batch 32, 100,000 rows", _TINY, 32, 100_000,
         must=15.0, aim=25.0, scaled=_SLOW_AT_32,
+    ),
+    Workload(
+        "estimator-b32", "`RanvierClassifier` against `MLPClassifier`: 784-128-10, batch "
+        "32, 60,000 Fashion-MNIST rows", _FASHION, 32, 60_000, "sparse_ce",
+        data="fashion", kind="estimator", must=3.0, only=_ESTIMATORS,
+    ),
+    Workload(
+        "estimator-b200", "the same, batch 200", _FASHION, 200, 60_000, "sparse_ce",
+        data="fashion", kind="estimator", must=1.0, only=_ESTIMATORS,
+    ),
+    Workload(
+        "estimator-100", "the same estimators, `fit` of 100 rows: 20-100-3, 200 epochs",
+        (20, 100, 3), 100, 100, "sparse_ce", kind="estimator", epochs=200, must=1.0,
+        only=_ESTIMATORS,
     ),
     Workload(
         "predict-1", "`predict` of one row, 20-64-64-1, median of many calls", _SMALL,

@@ -15,7 +15,9 @@ Example:
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from ranvier.errors import EnvironmentFault, ShapeError, nearest
 __all__ = [
     "VARIABLES",
     "Variable",
+    "at_most_threads",
     "backend",
     "cache_folder",
     "disable_interactive_logging",
@@ -37,6 +40,7 @@ __all__ = [
     "set_epsilon",
     "set_floatx",
     "set_image_data_format",
+    "thread_limit",
     "version",
 ]
 
@@ -143,6 +147,48 @@ def get(name: str) -> Any:
 def cache_folder(*parts: str) -> Path:
     """A folder inside ``RANVIER_HOME`` (default ``~/.ranvier``); not created."""
     return Path(get("RANVIER_HOME")).expanduser().joinpath(*parts)
+
+
+_threads: ContextVar[int | None] = ContextVar("ranvier_threads", default=None)
+
+
+@contextmanager
+def at_most_threads(count: int | None) -> Iterator[None]:
+    """In this block, in this thread, models run on at most so many threads.
+
+    The numbers do not depend on it. A process that is one of many workers should take
+    one thread; ``RANVIER_THREADS`` says so for all of a process.
+
+    Args:
+        count: at least 1; ``None`` changes nothing.
+
+    Raises:
+        ShapeError: RV100 for another count.
+
+    Example:
+        >>> with at_most_threads(1):
+        ...     thread_limit()
+        1
+    """
+    if count is None:
+        yield
+        return
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise ShapeError(
+            "RV100",
+            f"at_most_threads takes a whole number >= 1, got {count!r}",
+            fix="at_most_threads(1)",
+        )
+    before = _threads.set(count)
+    try:
+        yield
+    finally:
+        _threads.reset(before)
+
+
+def thread_limit() -> int | None:
+    """What `at_most_threads` allows here; ``None`` outside of it."""
+    return _threads.get()
 
 
 _floatx = "float32"

@@ -71,7 +71,7 @@ def facts() -> dict[str, Any]:
         problems.append(f"[RV803] {native['warning']}")
     home = config.cache_folder() if "RANVIER_HOME" in variables else Path()
     affinity = getattr(os, "sched_getaffinity", None)
-    packages = ("numpy", "h5py", "click", "pillow")
+    packages = ("numpy", "h5py", "click", "pillow", "scikit-learn")
     return {
         "ranvier": _version("ranvier") or "not installed (run from its sources)",
         "python": f"{platform.python_version()} {sys.executable}",

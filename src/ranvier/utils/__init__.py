@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from ranvier._registered import (
         register_keras_serializable as register_keras_serializable,
     )
+    from ranvier.config import (
+        disable_interactive_logging as disable_interactive_logging,
+    )
+    from ranvier.config import enable_interactive_logging as enable_interactive_logging
+    from ranvier.config import (
+        is_interactive_logging_enabled as is_interactive_logging_enabled,
+    )
     from ranvier.data.batches import PyDataset as PyDataset
     from ranvier.data.batches import Sequence as Sequence
     from ranvier.models.registry import (
@@ -29,6 +36,9 @@ if TYPE_CHECKING:
     from ranvier.utils.numerical import pad_sequences as pad_sequences
     from ranvier.utils.numerical import to_categorical as to_categorical
     from ranvier.utils.seeds import set_random_seed as set_random_seed
+    from ranvier.utils.steps import is_keras_tensor as is_keras_tensor
+    from ranvier.utils.steps import pack_x_y_sample_weight as pack_x_y_sample_weight
+    from ranvier.utils.steps import unpack_x_y_sample_weight as unpack_x_y_sample_weight
 
 _HOMES = {
     "CustomObjectScope": "ranvier._registered",
@@ -38,18 +48,24 @@ _HOMES = {
     "clear_session": "ranvier._lookup",
     "custom_object_scope": "ranvier._registered",
     "deserialize_keras_object": "ranvier.models.registry",
+    "disable_interactive_logging": "ranvier.config",
+    "enable_interactive_logging": "ranvier.config",
     "extract_archive": "ranvier.utils.archives",
     "get_custom_objects": "ranvier._registered",
     "get_file": "ranvier.utils.files",
     "get_registered_name": "ranvier._registered",
     "get_registered_object": "ranvier._registered",
     "hash_file": "ranvier.utils.files",
+    "is_interactive_logging_enabled": "ranvier.config",
+    "is_keras_tensor": "ranvier.utils.steps",
     "normalize": "ranvier.utils.numerical",
+    "pack_x_y_sample_weight": "ranvier.utils.steps",
     "pad_sequences": "ranvier.utils.numerical",
     "register_keras_serializable": "ranvier._registered",
     "serialize_keras_object": "ranvier.models.registry",
     "set_random_seed": "ranvier.utils.seeds",
     "to_categorical": "ranvier.utils.numerical",
+    "unpack_x_y_sample_weight": "ranvier.utils.steps",
 }
 
 __all__ = sorted(_HOMES)
