@@ -367,8 +367,6 @@ def test_arguments_out_of_range() -> None:
         keras.Sequential([keras.layers.Dense])
     with pytest.raises(ShapeError, match="RV100"):
         keras.Model(inputs=1, outputs=2)
-    with pytest.raises(ShapeError, match="RV100"):
-        keras.layers.Dense(3)(keras.Input((4,)))
 
 
 def test_weights_that_do_not_fit_are_refused() -> None:
@@ -599,7 +597,6 @@ def test_ctrl_c_stops_at_a_step(tmp_path: Any) -> None:
     import signal
     import subprocess
     import sys
-    import time
 
     script = tmp_path / "long.py"
     script.write_text(
@@ -607,13 +604,15 @@ def test_ctrl_c_stops_at_a_step(tmp_path: Any) -> None:
         "m = keras.Sequential([keras.Input((64,)), keras.layers.Dense(256),\n"
         "                      keras.layers.Dense(1)])\n"
         "m.compile('adam', 'mse')\n"
-        "x = np.zeros((100_000, 64), 'float32')\n"
-        "m.fit(x[:64], x[:64, 0], verbose=0)\n"
-        "print('ready', flush=True)\n"
+        "x = np.broadcast_to(np.float32(0), (4_000_000, 64))\n"
+        "class Told(keras.callbacks.ProgbarLogger):\n"
+        "    def update(self, step, rows=None, logs=None):\n"
+        "        if step:\n"  # the engine is in the middle of an epoch
+        "            print('step', flush=True)\n"
         "try:\n"
-        "    m.fit(x, x[:, 0], batch_size=8, epochs=10_000, verbose=0)\n"
+        "    m.fit(x, x[:, 0], batch_size=8, epochs=9, callbacks=[Told()])\n"
         "except KeyboardInterrupt:\n"
-        "    assert int(m.optimizer.iterations) > 2\n"
+        "    assert 0 < int(m.optimizer.iterations) < 500_000\n"
         "    m.fit(x[:64], x[:64, 0], verbose=0)\n"
         "    print('stopped', m.predict(x[:2], verbose=0).shape, flush=True)\n"
     )
@@ -621,11 +620,10 @@ def test_ctrl_c_stops_at_a_step(tmp_path: Any) -> None:
         [sys.executable, script], stdout=subprocess.PIPE, text=True
     )
     assert child.stdout is not None
-    assert child.stdout.readline() == "ready\n"
-    time.sleep(0.3)  # into the epoch; nothing is measured
+    assert child.stdout.readline() == "step\n"
     child.send_signal(signal.SIGINT)
     out, _ = child.communicate(timeout=60)
-    assert out == "stopped (2, 1)\n"
+    assert out.endswith("stopped (2, 1)\n")
     assert child.returncode == 0
 
 

@@ -88,7 +88,8 @@ def test_the_first_calls_at_once_build_a_model_once(how: str) -> None:
         np.testing.assert_allclose(output, model.predict(x, verbose=0), rtol=1e-6)
 
 
-def test_training_beside_threads_that_ask() -> None:
+@pytest.mark.parametrize("by_run", [False, True], ids=["traced once", "by run"])
+def test_training_beside_threads_that_ask(by_run: bool) -> None:
     x, y = data()
 
     def network() -> Any:
@@ -103,7 +104,7 @@ def test_training_beside_threads_that_ask() -> None:
         )
         rng = np.random.default_rng(1)
         model.set_weights([rng.normal(size=w.shape) / 3 for w in model.get_weights()])
-        model.compile("sgd", "mse", metrics=["mae"])
+        model.compile("sgd", "mse", metrics=["mae"], run_eagerly=by_run)
         return model
 
     def train(model: Any) -> Any:

@@ -10,6 +10,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +159,10 @@ def _resume(folder: Path, epochs: int | None, output: Output) -> int:
             fix="bring the same data back, or start a new run",
         )
     rows = _training_rows(len(data.x_train), config)
-    done = _epochs_done(run, model, math.ceil(rows / config["batch_size"]))
+    # The optimizer's count of updates lies in the model file: it cannot disagree with
+    # the weights, whenever the process died.
+    updates = int(model.optimizer.iterations.numpy())
+    done = updates // math.ceil(rows / config["batch_size"])
     if done >= config["epochs"]:
         raise ResumeError(
             "RV701",
@@ -169,25 +174,13 @@ def _resume(folder: Path, epochs: int | None, output: Output) -> int:
     return _Training(model, data, config, run, output, rows).go(first_epoch=done)
 
 
-def _epochs_done(run: Run, model: Any, updates_per_epoch: int) -> int:
-    """Whole epochs that the saved model has behind it.
-
-    The optimizer counts its updates and that count lies in the model file, so it cannot
-    disagree with the weights, even when the process died between saving the model and
-    writing the event. An interrupted epoch leaves a part that the events tell apart.
-    """
-    from ranvier.cli.runs import read_events
-
-    updates = int(model.optimizer.iterations.numpy())
-    epoch, at = 0, 0
-    for event in read_events(run.folder):
-        if event["k"] == "checkpoint" and event["updates"] <= updates:
-            epoch, at = event["epoch"], event["updates"]
-    return int(epoch + (updates - at) // updates_per_epoch)
-
-
 class _Training:
-    """One call of fit with what surrounds it: the plan, the lines, the saving."""
+    """One call of fit with what surrounds it: the plan, the lines, the saving.
+
+    What is saved is always the state at the end of an epoch: a run that was broken off
+    in the middle of one trains that epoch again, from where it began, and ends with the
+    bits of a run that was never interrupted.
+    """
 
     def __init__(
         self,
@@ -204,13 +197,25 @@ class _Training:
         self.epochs = config["epochs"]
         self.saved_epoch = -1
         self.last_save = time.monotonic()
-        self.done = 0
+        #: Whole epochs, and the state at the end of the last one.
+        self._kept: tuple[int, list[tuple[Any, Any]]] = (0, [])
         self.logs: dict[str, float] = {}
         self.signals = _Signals()
 
+    @property
+    def done(self) -> int:
+        """Whole epochs behind the state that would be saved now."""
+        return self._kept[0]
+
+    def _keep(self, epochs: int) -> None:
+        """Notes the state as that after so many epochs, at once."""
+        variables = [*self.model.variables, *self.model.optimizer.variables]
+        self._kept = epochs, [(v, v.numpy()) for v in variables]
+
     def go(self, first_epoch: int) -> int:
         """Trains, evaluates, saves; returns the exit code."""
-        self.done = first_epoch
+        self.model.optimizer.build(self.model.trainable_variables)
+        self._keep(first_epoch)
         self._header(first_epoch)
         self.run.event("start", epoch=first_epoch, epochs=self.epochs)
         with self.signals:
@@ -326,15 +331,21 @@ class _Training:
 
     def epoch_ended(self, epoch: int, logs: dict[str, Any], seconds: float) -> None:
         """Tells and records one epoch; saves when it is time."""
-        self.done = epoch + 1
+        with self.signals.held():  # an epoch counts with its event, or not at all
+            self._record(epoch, logs, seconds)
+            if time.monotonic() - self.last_save > SAVE_EVERY:
+                self._save()
+
+    def _record(self, epoch: int, logs: dict[str, Any], seconds: float) -> None:
         self.logs = {name: float(value) for name, value in logs.items()}
         # A cross-entropy of chance is ln(10) = 2.3; not finite compares as false.
         if not self.logs.get("loss", 0.0) < DIVERGED_LOSS:
             raise NumericsError(
                 "RV302",
-                f"the loss became {self.logs['loss']:.4g} in epoch {self.done}",
+                f"the loss became {self.logs['loss']:.4g} in epoch {epoch + 1}",
                 fix="--learning-rate a tenth of what it was",
             )
+        self._keep(epoch + 1)
         speed = self.rows / seconds if seconds > 0 else 0.0
         fields = {
             "epoch": self.done,
@@ -362,15 +373,17 @@ class _Training:
                 + " ".join(f"{name}={number(value)}" for name, value in shown.items())
                 + f" secs={seconds:.3f} rows_per_s={speed:.0f}"
             )
-        if time.monotonic() - self.last_save > SAVE_EVERY:
-            self._save()
 
     def _save(self) -> None:
+        """Writes the model as it was at the end of the last whole epoch."""
+        done, state = self._kept
+        for variable, value in state:
+            variable.assign(value)
         self.model.save(self.run.model_path)
-        self.saved_epoch = self.done
+        self.saved_epoch = done
         self.last_save = time.monotonic()
         updates = int(self.model.optimizer.iterations.numpy())
-        self.run.event("checkpoint", epoch=self.done, updates=updates)
+        self.run.event("checkpoint", epoch=done, updates=updates)
 
     def _end(self, loss: float, accuracy: float) -> None:
         path = self.run.model_path
@@ -403,7 +416,8 @@ class _Training:
     def _interrupted(self) -> int:
         self.signals.saving = True
         self.output.clear()
-        self._save()
+        if self.saved_epoch != self.done:
+            self._save()
         self.run.event("end", status="interrupted", epoch=self.done)
         self.run.close()
         if self.output.as_json:
@@ -415,8 +429,11 @@ class _Training:
                     "model": str(self.run.model_path),
                 }
             )
+        told = f"stopped after epoch {self.done}"
+        if self.done < self.epochs:
+            told += f"; epoch {self.done + 1} will be trained from its beginning"
         self.output.line(
-            f"stopped in epoch {self.done + 1}; nothing is lost\n"
+            f"{told}\n"
             f"saved   {self.run.model_path}\n"
             f"next    ranvier train --resume {self.run.folder}"
         )
@@ -437,13 +454,14 @@ class _Signals:
     """Makes Ctrl-C and SIGTERM stop the training, and lets the saving finish.
 
     `timeout` sends its signal twice at once; the second must not end the saving that the
-    first began. A signal that got lost in a library does no harm: the next one counts.
+    first began. What is raised in a finalizer gets lost: the end of the epoch asks again.
     """
 
     def __init__(self) -> None:
         self._before: dict[int, Any] = {}
         self._first = -1.0
         self.saving = False
+        self._holding = self._asked = False
 
     def __enter__(self) -> _Signals:
         # Python allows handlers in the main thread only.
@@ -457,7 +475,20 @@ class _Signals:
         if self.saving or again:
             return
         self._first = time.monotonic()
-        raise KeyboardInterrupt
+        self._asked = True
+        if not self._holding:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """What is done inside is done whole; a signal counts after it."""
+        self._holding = True
+        try:
+            yield
+        finally:
+            self._holding = False
+        if self._asked:
+            raise KeyboardInterrupt
 
     def __exit__(self, *_: object) -> None:
         for which, handler in self._before.items():

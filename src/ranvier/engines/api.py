@@ -39,6 +39,8 @@ class Batches:
         count: How many batches to run; all by default.
         check_finite: Names of inputs, and of the graph's checks, in which NaN and
             infinity are faults.
+        memo: Where an engine keeps what it found out about the arrays, by executable.
+            Give the same one whenever the arrays are the same ones.
     """
 
     arrays: Mapping[str, Array]
@@ -47,6 +49,7 @@ class Batches:
     first: int = 0
     count: int | None = None
     check_finite: Sequence[str] = ()
+    memo: dict[Any, Any] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:

@@ -105,7 +105,7 @@ def _label_error(
             name, row, value = found
     if row < 0:
         return inner or DataError("RV105", "a label is out of range")
-    label = _label(name) or "y"
+    label = (_label(name) or "y") + str(fault.details.get("what", ""))
     count = units or int(fault.details.get("high", 0)) or None
     if name.startswith("x"):
         return DataError(

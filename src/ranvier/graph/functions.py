@@ -14,6 +14,7 @@ import numpy as np
 
 from ranvier.errors import ShapeError
 from ranvier.graph import ops as _ops
+from ranvier.graph.apart import refuse_stretching
 from ranvier.graph.dims import Dim, Shape, Size, product
 from ranvier.graph.ops import contract as _contract
 from ranvier.graph.ops import elementwise as _e
@@ -166,6 +167,7 @@ class _Dtype:
 
 def _aligned(*xs: Any) -> list[Tensor]:
     tensors = _common(*xs)
+    refuse_stretching(tensors)
     shape = broadcast_shapes(*(t.shape for t in tensors))
     return [broadcast_to(t, shape) for t in tensors]
 
@@ -310,6 +312,7 @@ def where(condition: Any, x1: Any, x2: Any) -> Tensor:
     """Elements of ``x1`` where the condition holds, of ``x2`` elsewhere."""
     a, b = _common(x1, x2)
     c = _truth(condition)
+    refuse_stretching((c, a, b))
     shape = broadcast_shapes(c.shape, a.shape, b.shape)
     return apply(_e.where, *(broadcast_to(t, shape) for t in (c, a, b)))
 

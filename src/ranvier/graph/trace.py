@@ -85,13 +85,19 @@ class Tensor(Operators):
     Works with numpy on both sides (``np.asarray(t)``, ``array + t``).
     """
 
-    __slots__ = ("_node", "_value")
+    __slots__ = ("_keras_mask", "_node", "_value")
+
+    _keras_mask: Any  # which of its entries count, where a layer said so
 
     def __init__(
         self, node: Node | None = None, value: np.ndarray[Any, Any] | None = None
     ) -> None:
         self._node = node
         self._value = value
+
+    def alias(self) -> Tensor:
+        """The same value as another object, which carries nothing but the value."""
+        return Tensor(self._node, self._value)
 
     @property
     def node(self) -> Node | None:
@@ -354,6 +360,14 @@ def constant_array(value: Any, dtype: str | None = None) -> np.ndarray[Any, Any]
         array = np.asarray(value)
         if dtype is None and array.dtype == np.float64:
             array = array.astype(FLOATX)
+        if (
+            dtype is None
+            and array.dtype == np.int64
+            and isinstance(value, (list, tuple))
+        ):
+            # Whole numbers in Python's lists are int32 as single ones are, where they fit.
+            narrow = array.astype("int32")
+            array = narrow if (narrow == array).all() else array
         if array.dtype.kind in "OUSMmV" and not (dtype and array.dtype == object):
             what = "Python objects" if array.dtype == object else str(array.dtype)
             raise DataError(

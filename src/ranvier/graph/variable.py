@@ -10,6 +10,7 @@ import numpy as np
 
 from ranvier.errors import ShapeError
 from ranvier.graph.ir import Spec
+from ranvier.graph.locks import building
 from ranvier.graph.storage import RowMajor, Storage
 from ranvier.graph.trace import Operators, Tensor, constant_array, current_trace
 
@@ -29,7 +30,7 @@ class Variable(Operators):
         dtype: Dtype; that of the value by default (float64 becomes float32).
         trainable: Whether an optimizer may change it.
         name: Its last name; the owner may prefix it (`path`).
-        kind: One of ``trainable non_trainable slot metric hyper seed counter``.
+        kind: One of ``trainable non_trainable slot metric hyper seed counter carry``.
 
     Example:
         >>> from ranvier.graph import Variable
@@ -144,6 +145,13 @@ class Variable(Operators):
         from ranvier.graph.functions import as_tensor, cast
 
         trace = current_trace()
+        if (
+            trace is None
+            and type(value) is np.ndarray
+            and value.shape == self.spec.shape
+            and value.dtype == self.spec.dtype
+        ):  # the common case: weights that are set from arrays that fit
+            return self._write(value)
         tensor = as_tensor(value, dtype=None, like=self)
         if tuple(tensor.shape) != tuple(self.shape):
             raise ShapeError(
@@ -155,7 +163,11 @@ class Variable(Operators):
         if trace is not None:
             trace.assign(self, trace.lift(tensor))
             return self
-        self.storage.write(tensor.numpy())
+        return self._write(tensor.numpy())
+
+    def _write(self, value: np.ndarray[Any, Any]) -> Variable:
+        with building:  # another thread may be moving it to other memory
+            self.storage.write(value)
         self.version += 1
         return self
 

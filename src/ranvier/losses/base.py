@@ -10,6 +10,7 @@ from ranvier import ops
 from ranvier._lookup import auto_name
 from ranvier.errors import ShapeError
 from ranvier.graph import scope
+from ranvier.graph.apart import apart
 from ranvier.losses.alignment import (
     FLOATX,
     fit_weights,
@@ -119,7 +120,8 @@ class Loss:
             # Aligned here, before a user's own call subtracts (n,) from (n, 1).
             y_true, y_pred = same_rank(y_true, y_pred)
         with scope(layer=self.name):
-            given = self.call(y_true, y_pred)
+            with apart(y_true, y_pred, ("y_true", "y_pred")):
+                given = self.call(y_true, y_pred)
             if given is None:
                 raise ShapeError(
                     "RV106",

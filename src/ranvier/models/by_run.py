@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.engines.api import Batches, RunRecord, Shuffle, Tick
+from ranvier.engines.api import Batches, RunRecord, Tick
 from ranvier.engines.choice import compile_graph
 from ranvier.engines.faults import not_finite
+from ranvier.engines.order import RowOrder
 from ranvier.errors import Finding, NumericsError, RanvierError, warn
 from ranvier.graph import Graph, current_trace, tree
 from ranvier.graph.ir import walk
+from ranvier.graph.locks import building
 from ranvier.graph.ops.random import permutation
 
 #: Stands for the losses of a step that is known only once it runs.
@@ -47,16 +49,24 @@ class DefinedByRun:
     ) -> None:
         self.graph_of, self.collect = graph_of, collect
         self.dtypes, self.engine = dtypes, engine
-        self._order: tuple[Shuffle, int, Array] | None = None
+        self._order = RowOrder(permutation)
 
     def call(
         self, inputs: Mapping[str, Array], check_finite: Sequence[str] = ()
     ) -> dict[str, Array]:
         """Run once; variables are updated, outputs returned."""
+        return self._call(inputs, check_finite)[0]
+
+    def _call(
+        self, inputs: Mapping[str, Array], check_finite: Sequence[str]
+    ) -> tuple[dict[str, Array], Sequence[str]]:
+        """The outputs, and the names of those to keep."""
         typed = {name: np.asarray(a, self.dtypes[name]) for name, a in inputs.items()}
-        graph = self.graph_of(typed)
+        with building:  # layers note weights and losses on themselves, batch for batch
+            graph = self.graph_of(typed)
+            executable, names = compile_graph(graph, self.engine), self.collect()
         checks = tuple(graph.checks) if LOSSES in check_finite else ()
-        return compile_graph(graph, self.engine).call(typed, checks)
+        return executable.call(typed, checks), names
 
     def run(
         self,
@@ -68,13 +78,7 @@ class DefinedByRun:
         """Run once a batch; `collect` is known only then."""
         record = RunRecord()
         kept: dict[str, list[Array]] = {}
-        order = batches.order
-        if isinstance(order, Shuffle):
-            # Kept: a run batch by batch asks for the same order each time.
-            if self._order is None or self._order[:2] != (order, batches.rows):
-                rows = permutation(order.seed, order.epoch, batches.rows)
-                self._order = (order, batches.rows, rows)
-            order = self._order[2]
+        order = self._order.of(batches)
         rows: Any
         ticked = time.monotonic()
         looked = [n for n in batches.check_finite if n in batches.arrays]
@@ -88,13 +92,13 @@ class DefinedByRun:
             if record.fault is not None:
                 break
             try:
-                outputs = self.call(inputs, batches.check_finite)
+                outputs, names = self._call(inputs, batches.check_finite)
             except RanvierError as error:
                 if error.code != "RV301" or error.fault is None:
                     raise
                 record.fault = error.fault  # type: ignore[assignment]
                 break
-            for name in self.collect():
+            for name in names:
                 kept.setdefault(name, []).append(outputs[name])
             record.steps += 1
             record.rows += len(next(iter(inputs.values())))

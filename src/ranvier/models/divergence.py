@@ -10,9 +10,11 @@ import numpy as np
 from ranvier.engines.api import Fault
 from ranvier.engines.faults import error_of
 from ranvier.errors import NumericsError, RanvierError
+from ranvier.graph import Tensor, current_trace, functions, scope
 from ranvier.graph.ir import walk
 from ranvier.graph.nonfinite import Cause, find_cause
-from ranvier.graph.trace import users_line
+from ranvier.graph.steep import steep_gradients
+from ranvier.graph.trace import must_be_finite, users_line
 
 #: Beyond this, operands have grown by training (or were never scaled).
 LARGE = 1e6
@@ -56,6 +58,20 @@ def divergence(
     )
     error.fault = fault
     return error
+
+
+def check_gradients() -> None:
+    """Inside a trace: gradients that a finite loss does not vouch for must be finite.
+
+    Times 0 and summed they are 0 if, and only if, all are finite.
+    """
+    active = current_trace()
+    if active is None:
+        return
+    for path, node in steep_gradients(active.assigned).items():
+        with scope(layer=path.rpartition("/")[0], role="gradient"):
+            value = functions.sum(Tensor(node=node) * 0.0)
+            must_be_finite(f"the gradient of {path}", value)
 
 
 def _rate(step: Any) -> str:

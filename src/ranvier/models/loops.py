@@ -20,6 +20,7 @@ from ranvier.graph.locks import building
 from ranvier.layers import tracking
 from ranvier.models.arguments import check_frequency, check_loop
 from ranvier.models.by_run import NeedsNumbers
+from ranvier.models.labels import refuse_labels
 from ranvier.models.sources import (
     ArraySource,
     IterableSource,
@@ -70,9 +71,35 @@ def step_of(model: Any, kind: str, data: Arrays, engine: str | None = None) -> S
     return step
 
 
-def reset_metrics(model: Any) -> None:
-    """Forget what the metrics have seen."""
-    for metric in model.metrics:
+def _step_for(model: Any, kind: str, source: Source, engine: str | None) -> Step:
+    """The step for a source's data, kept by it while nothing that matters changes."""
+    if not isinstance(source, ArraySource):
+        return step_of(model, kind, source.example(), engine)
+    kept, state = source.ready, _state_of(model, engine)
+    if kept is not None and kept[0] is model._steps and kept[1] == state:
+        return kept[2]  # type: ignore[no-any-return]
+    step = step_of(model, kind, source.data, engine)
+    source.ready = model._steps, _state_of(model, engine), step
+    return step
+
+
+def _state_of(model: Any, engine: str | None) -> tuple[Any, ...]:
+    """What, besides data and compiling, decides which step is run."""
+    how = model.run_eagerly, model._python_loss
+    return tracking.version(), engine or model.engine, *how
+
+
+def reset_metrics(model: Any, source: Source | None = None) -> None:
+    """Forget what the metrics have seen; a source of arrays keeps which there are."""
+    if not isinstance(source, ArraySource):
+        metrics = model.metrics
+    else:
+        # Tracing a step may make metrics.
+        kept, state = source.metrics, (tracking.version(), len(model._steps))
+        if kept is None or kept[0] is not model._steps or kept[1] != state:
+            kept = source.metrics = model._steps, state, model.metrics
+        metrics = kept[2]
+    for metric in metrics:
         reset_metric(metric)
 
 
@@ -136,7 +163,7 @@ def _go(
     told: bool = True,
 ) -> tuple[Step, list[Mapping[str, Any]]]:
     """All batches of an epoch; ``told``: the printer shows how far it is."""
-    step = step_of(model, kind, source.example(), engine)
+    step = _step_for(model, kind, source, engine)
     rows = source.size if isinstance(source, ArraySource) else 0
     progress = hooks.progress if told else None
 
@@ -223,7 +250,8 @@ def fit(
     verbose = 1 if verbose == "auto" else verbose
     model.stop_training = False
     check = not allow_nan and not _terminates_on_nan(callbacks)
-    if validation_split and validation_data is None:
+    cut = bool(validation_split) and validation_data is None
+    if cut:
         if is_iterable_of_batches(x):
             raise ShapeError(
                 "RV100",
@@ -263,7 +291,14 @@ def fit(
         # What does not fit is told now, not after the first epoch.
         if not model.built:
             step_of(model, "train", source.data, engine)
-        step_of(model, "test", validation.data, engine)
+        step = step_of(model, "test", validation.data, engine)
+        refuse_labels(
+            step.labels,
+            validation.data,
+            validation.rows or 0,
+            "" if cut else " of validation_data",
+            source.data.rows if cut else 0,
+        )
     hooks = CallbackList(
         callbacks,
         add_history=True,
@@ -291,7 +326,7 @@ def fit(
             if not source.ran_out:
                 _tell_ran_out(f"{epoch - initial_epoch} epochs")
             break
-        reset_metrics(model)
+        reset_metrics(model, source)
         source.epoch = epoch
         hooks.on_epoch_begin(epoch)
         source.begin(Shuffle(seed, model._epochs_done) if shuffle else None)
@@ -351,7 +386,7 @@ def _evaluate(
     hooks: CallbackList,
     told: bool = True,
 ) -> dict[str, Any]:
-    reset_metrics(model)
+    reset_metrics(model, source)
     hooks.on_test_begin()
     source.begin(None, afresh=True)
     batched = hooks.needs_test_batch_hooks

@@ -98,6 +98,11 @@ class ArraySource:
         self.order: Shuffle | None = None
         self.began = 0
         self.ran_out = False
+        #: The step for these data and the model's metrics, as the loop last knew them, and
+        #: what engines keep: to find them anew each epoch takes longer than small steps.
+        self.ready: Any = None
+        self.metrics: Any = None
+        self.memo: dict[Any, Any] = {}
 
     def example(self) -> Arrays:
         """Data of the kind that the step takes."""
@@ -151,7 +156,9 @@ class ArraySource:
 
     def _go(self, step: Any, first: int, count: int, tick: Any) -> Mapping[str, Any]:
         checks = (*self.check, *step.checks) if self.checks_loss else ()
-        batches = Batches(self.data.named, self.size, self.order, first, count, checks)
+        batches = Batches(
+            self.data.named, self.size, self.order, first, count, checks, self.memo
+        )
         try:
             record = step.executable.run(batches, collect=step.collect, tick=tick)
         except MemoryError as fault:

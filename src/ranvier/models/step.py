@@ -20,12 +20,17 @@ from ranvier.graph import (
     trace,
     tree,
 )
+from ranvier.graph.storage import RowMajor
 from ranvier.graph.trace import must_be_finite, outside
 from ranvier.metrics.base import Metric
 from ranvier.metrics.reduction import Mean
 from ranvier.models.by_run import LOSSES, DefinedByRun
+from ranvier.models.divergence import check_gradients
+from ranvier.models.labels import Label, labels_of
 
 BATCH = Dim.symbol("batch")
+#: Stands for an array where only the structure of data is kept.
+_ARRAY = np.empty(0)
 
 
 class Pending:
@@ -74,8 +79,8 @@ def read_metric(metric: Metric) -> Any:
     """A metric's result as a number (an array where it has several)."""
     if isinstance(metric, Mean) and type(metric).result is Mean.result:
         # The common case, without a detour through half a dozen tensor operations.
-        count = metric.count.storage.read()
-        total = metric.total.storage.read()
+        count = metric.count.storage.read().item()
+        total = metric.total.storage.read().item()
         return float(np.float32(total / count)) if count else 0.0
     value = np.asarray(metric.result())
     return float(value) if value.ndim == 0 else value
@@ -85,22 +90,14 @@ def reset_metric(metric: Metric) -> None:
     """Back to before the first batch."""
     if type(metric).reset_state is Metric.reset_state:
         for variable in metric.variables:
-            variable.storage.write(_zeros(variable))
+            storage = variable.storage
+            if isinstance(storage, RowMajor):
+                storage.array.fill(0)
+            else:
+                storage.write(np.zeros(variable.shape, variable.dtype))  # type: ignore[arg-type]
             variable.version += 1
     else:
         metric.reset_state()
-
-
-_zero: dict[tuple[Any, str], np.ndarray[Any, Any]] = {}
-
-
-def _zeros(variable: Variable) -> np.ndarray[Any, Any]:
-    key = variable.shape, variable.dtype
-    if key not in _zero:
-        if len(_zero) > 64:
-            _zero.clear()
-        _zero[key] = np.zeros(variable.shape, variable.dtype)  # type: ignore[arg-type]
-    return _zero[key]
 
 
 class Step:
@@ -113,6 +110,7 @@ class Step:
         collect: outputs that Python metrics need.
         units: classes of the output, for messages.
         checks: losses that must be finite before anything is written.
+        labels: where a test refuses labels, see `labels_of`.
         by_run: whether it is traced anew for every batch.
     """
 
@@ -130,7 +128,11 @@ class Step:
         self.outputs: Any = None
         self.collect: tuple[str, ...] = ()
         self.units: int | None = None
-        self.structure = (data.x, data.y, data.sample_weight)
+        # Only the structure: a step outlives the data it was made for.
+        self.structure = tuple(
+            tree.map_leaves(lambda _: _ARRAY, part)
+            for part in (data.x, data.y, data.sample_weight)
+        )
         self._taps: dict[str, Any] = {}
         self._metrics: Any = None
         specs = model._input_specs(data)
@@ -138,13 +140,13 @@ class Step:
         run = self._predict if kind == "predict" else self._learn
         self._optimizer = model.optimizer
         self.checks: tuple[str, ...] = ()
+        self.labels: list[Label] = []
         self.executable: Any
         if by_run:
             if kind == "train":
                 self.checks = (LOSSES,)
 
             def graph_of(inputs: Mapping[str, Any]) -> Graph:
-                self.readers.clear()
                 shapes = {n: Spec(a.shape, self.dtypes[n]) for n, a in inputs.items()}
                 self.graph = trace(lambda given: run(model, given), shapes, inputs)
                 model._clear_losses()
@@ -158,6 +160,8 @@ class Step:
         model._clear_losses()
         if kind == "train":
             self.checks = tuple(self.graph.checks)
+        elif kind == "test":
+            self.labels = labels_of(self.graph)
         self.executable = compile_graph(self.graph, engine)
 
     def _data(self, inputs: Mapping[str, Tensor]) -> tuple[Any, Any, Any]:
@@ -189,6 +193,8 @@ class Step:
         logs = step(pack(*data))
         outputs: dict[str, Any] = {}
         self._read_logs(logs)
+        if self.kind == "train":
+            check_gradients()
         batch, model._traced_batch = model._traced_batch, None
         if batch is not None:
             self._notice(batch[1])
@@ -214,15 +220,17 @@ class Step:
         raw = logs.raw() if isinstance(logs, MetricLogs) else list(logs.items())
         if self.kind == "train":
             _check_losses(raw)
+        readers: list[tuple[str, Callable[[], Any]]] = []
         for name, value in raw:
             if isinstance(value, Pending):
                 metric = value.metric
-                self.readers.append((name, lambda m=metric: read_metric(m)))  # type: ignore[misc]
+                readers.append((name, lambda m=metric: read_metric(m)))  # type: ignore[misc]
                 continue
             for label, leaf in _flat_logs(name, value):
-                self._keep(label, leaf)
+                readers.append((label, self._keep(label, leaf)))
+        self.readers = readers  # at once: another thread may read the logs
 
-    def _keep(self, name: str, value: Any) -> None:
+    def _keep(self, name: str, value: Any) -> Callable[[], Any]:
         """A log of the user's own: its last value stays in a variable of the step."""
         from ranvier import ops
 
@@ -247,7 +255,7 @@ class Step:
             array = kept.numpy()
             return float(array) if array.ndim == 0 else array
 
-        self.readers.append((name, read))
+        return read
 
     def _tap(self, batch: tuple[Any, Any, Any]) -> dict[str, Any]:
         """Targets, predictions and weights as outputs, for Python metrics."""
@@ -319,15 +327,18 @@ def _flat_logs(name: str, value: Any) -> list[tuple[str, Any]]:
     return [(name, value)]
 
 
-def spec_of(array: np.ndarray[Any, Any], dtype: str, free: Any = None) -> Spec:
+def spec_of(
+    array: np.ndarray[Any, Any], dtype: str, free: Any = None, rows: Any = BATCH
+) -> Spec:
     """The graph input for an array: its rows, with the batch left open.
 
     Args:
         array: the array.
         dtype: dtype inside the graph.
         free: declared shape, whose ``None`` axes stay open too.
+        rows: number of rows, where it is fixed.
     """
-    sizes: list[Any] = [BATCH, *array.shape[1:]]
+    sizes: list[Any] = [rows, *array.shape[1:]]
     if free is not None and len(free) == array.ndim:
         for axis, size in enumerate(free):
             if axis and size is None:

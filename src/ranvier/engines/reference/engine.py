@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.engines.api import Batches, Fault, RunRecord, Shuffle, Tick
+from ranvier.engines.api import Batches, Fault, RunRecord, Tick
 from ranvier.engines.faults import error_of, not_finite
+from ranvier.engines.order import RowOrder
 from ranvier.errors import RanvierError, ShapeError
 from ranvier.graph.dims import unify
 from ranvier.graph.evaluate import Interpreter
 from ranvier.graph.ir import Graph
+from ranvier.graph.locks import building
 from ranvier.graph.ops.random import permutation
 
 Array = np.ndarray[Any, Any]
@@ -31,6 +33,7 @@ class ReferenceExecutable:
     def __init__(self, graph: Graph, float64: bool = False) -> None:
         self.graph = graph
         self.float64 = float64
+        self._order = RowOrder(permutation)
         self._variables = [
             (node, node.attrs["variable"])
             for node in graph.nodes()
@@ -62,8 +65,9 @@ class ReferenceExecutable:
         for name, value in zip(self.graph.checks, found, strict=True):
             if name in check_finite and not np.isfinite(value):
                 raise error_of(Fault("RV301", name, value=float(value)), inputs)
-        for variable, value in updates:
-            variable.storage.write(value)
+        with building:  # another engine may be moving them to other memory
+            for variable, value in updates:
+                variable.storage.write(value)
         return outputs
 
     def run(
@@ -77,9 +81,7 @@ class ReferenceExecutable:
         record = RunRecord()
         checks = [name for name in batches.check_finite if name in self.graph.checks]
         looked = [name for name in batches.check_finite if name in self.graph.inputs]
-        order = batches.order
-        if isinstance(order, Shuffle):
-            order = permutation(order.seed, order.epoch, batches.rows)
+        order = self._order.of(batches)
         kept: dict[str, list[Array]] = {name: [] for name in collect}
         ticked = time.monotonic()
         for batch in range(batches.first, batches.last):
