@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import composed_cases
 import numpy as np
+import window_cases
+from layer_parts import Part
 
 #: layer -> [(arguments, shape of a row)]; a layer that is missing here fails the suites.
-CASES: dict[str, list[tuple[dict[str, Any], tuple[int, ...]]]] = {
+CASES: dict[str, list[tuple[dict[str, Any], Any]]] = {
     "Activation": [
         ({"activation": "tanh"}, (5,)),
         ({"activation": "softplus"}, (2, 3)),
@@ -17,6 +21,40 @@ CASES: dict[str, list[tuple[dict[str, Any], tuple[int, ...]]]] = {
         ({"axis": 1, "momentum": 0.7, "epsilon": 0.01}, (3, 4)),
         ({"center": False, "gamma_regularizer": "l2"}, (2, 3, 4)),
         ({"scale": False, "trainable": False}, (4,)),
+        ({"renorm": True, "momentum": 0.8, "renorm_momentum": 0.6}, (5,)),
+        (
+            {
+                "renorm": True,
+                "renorm_clipping": {"rmin": 0.7, "rmax": 1.2, "dmax": 0.3},
+                "scale": False,
+            },
+            (3, 4),
+        ),
+    ],
+    "Bidirectional": [
+        (
+            {"layer": Part("LSTM", {"units": 3, "name": "l"})},
+            (4, 2),
+        ),
+        (
+            {
+                "layer": Part(
+                    "GRU", {"units": 3, "return_sequences": True, "name": "g"}
+                ),
+                "merge_mode": "ave",
+            },
+            (4, 2),
+        ),
+        (
+            {
+                "layer": Part("SimpleRNN", {"units": 3, "name": "f"}),
+                "backward_layer": Part(
+                    "LSTM", {"units": 3, "go_backwards": True, "name": "b"}
+                ),
+                "merge_mode": "mul",
+            },
+            (5, 2),
+        ),
     ],
     "Dense": [
         ({"units": 3}, (5,)),
@@ -49,7 +87,40 @@ CASES: dict[str, list[tuple[dict[str, Any], tuple[int, ...]]]] = {
         ),
     ],
     "Flatten": [({}, (2, 3, 4)), ({"data_format": "channels_first"}, (2, 3, 4))],
+    "GRU": [
+        ({"units": 4}, (5, 3)),
+        (
+            {
+                "units": 3,
+                "reset_after": False,
+                "return_sequences": True,
+                "go_backwards": True,
+                "recurrent_activation": "hard_sigmoid",
+                "recurrent_regularizer": "l2",
+            },
+            (4, 2),
+        ),
+        ({"units": 17, "use_bias": False, "activation": "relu"}, (3, 5)),
+    ],
     "Identity": [({}, (3, 2))],
+    "LSTM": [
+        ({"units": 4}, (5, 3)),
+        (
+            {
+                "units": 3,
+                "return_sequences": True,
+                "go_backwards": True,
+                "unit_forget_bias": False,
+                "activity_regularizer": "l2",
+                "kernel_regularizer": "l1",
+                "bias_regularizer": "l2",
+                "kernel_constraint": "max_norm",
+            },
+            (4, 2),
+        ),
+        ({"units": 33, "use_bias": False, "recurrent_activation": "tanh"}, (3, 70)),
+        ({"units": 3, "unroll": True, "return_sequences": True}, (3, 2)),
+    ],
     "LayerNormalization": [
         ({}, (6,)),
         ({"axis": [1, 2], "epsilon": 0.1, "center": False}, (3, 4)),
@@ -65,6 +136,21 @@ CASES: dict[str, list[tuple[dict[str, Any], tuple[int, ...]]]] = {
         ({"alpha_initializer": "ones"}, (5,)),
         ({"shared_axes": [1], "alpha_regularizer": "l2"}, (3, 4)),
     ],
+    "RNN": [
+        ({"cell": Part("LSTMCell", {"units": 3, "name": "c"})}, (4, 2)),
+        (
+            {
+                "cell": [
+                    Part("GRUCell", {"units": 3, "name": "a"}),
+                    Part("LSTMCell", {"units": 2, "name": "b"}),
+                    Part("SimpleRNNCell", {"units": 4, "name": "c"}),
+                ],
+                "return_sequences": True,
+                "go_backwards": True,
+            },
+            (4, 2),
+        ),
+    ],
     "ReLU": [
         ({}, (6,)),
         ({"max_value": 0.8, "negative_slope": 0.1, "threshold": 0.2}, (6,)),
@@ -74,17 +160,38 @@ CASES: dict[str, list[tuple[dict[str, Any], tuple[int, ...]]]] = {
         ({"scale": [0.5, 2.0, 3.0], "offset": [1.0, 0.0, 2.0]}, (2, 3)),
     ],
     "Reshape": [({"target_shape": (3, 4)}, (12,)), ({"target_shape": (-1, 2)}, (3, 4))],
+    "SimpleRNN": [
+        ({"units": 4}, (5, 3)),
+        (
+            {
+                "units": 3,
+                "activation": "relu",
+                "use_bias": False,
+                "return_sequences": True,
+                "recurrent_constraint": "unit_norm",
+                "bias_constraint": "non_neg",
+            },
+            (4, 2),
+        ),
+    ],
     "Softmax": [({}, (5,)), ({"axis": 1}, (3, 4)), ({"axis": [1, 2]}, (3, 4))],
 }
-#: Exported by the module, but no layers that are stacked.
+#: Exported by the module, but no layers that are stacked; cells are tried inside RNN.
 OTHERS = {"deserialize", "serialize", "Input", "InputLayer", "InputSpec", "Layer"}
+OTHERS |= {"GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"}
+CASES |= composed_cases.COMPOSED
+OTHERS |= composed_cases.OTHERS
+CASES |= window_cases.CASES
+OTHERS |= window_cases.OTHERS
 FLAT = [(name, args, shape) for name, many in CASES.items() for args, shape in many]
 IDS = [f"{name}-{i}" for name, many in CASES.items() for i in range(len(many))]
 
 
-def inputs(name: str, shape: tuple[int, ...], rows: int, seed: int = 0) -> np.ndarray:
-    """Random rows such as the layer takes."""
+def inputs(name: str, shape: Any, rows: int, seed: int = 0) -> np.ndarray:
+    """Random rows such as the layer takes; those of several inputs side by side."""
     rng = np.random.default_rng(seed)
+    if isinstance(shape, list):
+        shape = (sum(math.prod(s) for s in shape),)
     if name == "Embedding":
         return rng.integers(0, 7, (rows, *shape)).astype("int32")
     return rng.normal(size=(rows, *shape)).astype("float32")

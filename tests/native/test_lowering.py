@@ -371,3 +371,31 @@ def test_what_other_steps_read_is_not_computed_in_arrays_of_the_callers() -> Non
         )
     (last,) = [s for s in steps_of(step, X) if s.kernel == "gemm_nn"][1:]
     assert last.writes[0].buffer.key == ("output", "z"), "nobody reads z: no copy"
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5, 33])
+@pytest.mark.parametrize("sizes", [(3, 2, 3), (8, 2, 8), (16, 4, 16), (5, 3, 64)])
+def test_a_program_behind_a_product_with_several_new_axes(
+    rows: int, sizes: tuple[int, ...]
+) -> None:
+    """The columns of the product are two axes; those of the program are the last."""
+
+    def fn(i: Mapping[str, Any]) -> dict[str, Any]:
+        y = f.dot_general(i["x"], i["w"], ((1,), (0,)))
+        return {"y": f.maximum(y * 0.5 + i["b"], 0.0)}
+
+    specs = {
+        "x": Spec((B, sizes[0]), "float32"),
+        "w": Spec(sizes, "float32"),
+        "b": Spec(sizes[-1:], "float32"),
+    }
+    rng = np.random.default_rng(0)
+    shapes = ((rows, sizes[0]), sizes, sizes[-1:])
+    data = {
+        name: rng.normal(size=shape).astype("float32")
+        for name, shape in zip(specs, shapes, strict=True)
+    }
+    found = api.get("native").compile(trace(fn, specs)).call(data)["y"]
+    product = np.einsum("ac,cde->ade", data["x"], data["w"]).astype("float64")
+    wanted = np.maximum(product * 0.5 + data["b"], 0)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)

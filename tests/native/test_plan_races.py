@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from layer_cases import FLAT, IDS, inputs
+from layer_parts import stack
 from plan_models import MODELS, dense, trained
 from plan_proofs import Made, prove, recorded, replay
 from strategies import programs, run
@@ -63,12 +64,10 @@ def test_workers_never_meet_in_an_update(name: str, given_: dict[str, Any]) -> N
 def test_workers_never_meet_in_a_layer(
     name: str, args: dict[str, Any], shape: Any
 ) -> None:
-    dtype = "int32" if name == "Embedding" else "float32"
     x = inputs(name, shape, 13)
     for threads in (2, 3, 8):
         with recorded(threads, share_all=True) as made:
-            layer = getattr(layers, name)(**args)
-            model = keras.Sequential([keras.Input(shape, dtype=dtype), layer])
+            model = stack(keras, name, args, shape)
             y = np.ones((13, *model.output_shape[1:]), "float32")
             model.compile("sgd", "mse")
             model.fit(x, y, batch_size=5, verbose=0)

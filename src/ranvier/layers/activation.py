@@ -253,13 +253,13 @@ class Softmax(Layer):
         self.built = True
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
-        """Probabilities; entries where `mask` is false get (almost) none."""
-        if mask is not None:
-            # Keras's way: a large negative number, so that rows stay finite.
-            inputs = inputs + (1.0 - ops.cast(mask, inputs.dtype)) * (
-                -3.4028234663852886e38 / 2
-            )
-        return ops.softmax(inputs, axis=self.axis)
+        """Probabilities; 0 where `mask` is false, in rows without any too."""
+        if mask is None:
+            return ops.softmax(inputs, axis=self.axis)
+        mask = ops.cast(mask, "bool")
+        # A large negative number, so that rows stay finite (Keras).
+        found = ops.softmax(ops.where(mask, inputs, -1e9), axis=self.axis)
+        return ops.where(mask, found, 0.0)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

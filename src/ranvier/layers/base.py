@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import ops, regularizers
+from ranvier import ops, regularizers, symbolic
 from ranvier._lookup import auto_name
 from ranvier.errors import EnvironmentFault, ShapeError
 from ranvier.graph import Dim, Tensor, Variable, current_trace, scope, tree
 from ranvier.graph.trace import outside
-from ranvier.layers import tracking
+from ranvier.layers import masks, tracking
 from ranvier.layers.input_spec import InputSpec, KerasTensor, check_inputs, dims_of
 from ranvier.layers.policy import DTypePolicy, policy_of, serialized_policy
 from ranvier.metrics.base import Metric
@@ -30,6 +30,9 @@ _OWN = frozenset(
         "_build_shapes",
         "_eager",
         "_input_spec",
+        "_inbound_nodes",
+        "_function",
+        "_symbols",
         "optimizer",
         "history",
         "_compile_loss",
@@ -84,6 +87,7 @@ class Layer:
     _build_shapes: dict[str, Any] | None
     _eager: dict[Any, Any]
     _input_spec: Any
+    _inbound_nodes: list[symbolic.Node]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         self = object.__new__(cls)
@@ -95,6 +99,7 @@ class Layer:
             _build_shapes=None,
             _eager={},
             _input_spec=None,
+            _inbound_nodes=[],
             built=False,
             _trainable=True,
         )
@@ -106,8 +111,12 @@ class Layer:
             cls.build = _noticing_build(cls.__dict__["build"])  # type: ignore[method-assign]
         if "call" in cls.__dict__:
             cls._call_parameters = tuple(inspect.signature(cls.call).parameters)
+        if "compute_mask" in cls.__dict__:
+            cls._passes_masks = False
 
     _call_parameters: tuple[str, ...] = ("self", "inputs")
+    #: Whether `compute_mask` is that of this class, which changes nothing.
+    _passes_masks: bool = True
 
     def __init__(
         self,
@@ -129,7 +138,7 @@ class Layer:
         self.dtype_policy = policy_of(dtype)
         self.autocast = autocast
         self.activity_regularizer = regularizers.get(activity_regularizer)
-        self.supports_masking = False
+        self.supports_masking = not self._passes_masks
         shape = kwargs.pop("input_shape", None)
         width = kwargs.pop("input_dim", None)
         batch_shape = kwargs.pop("batch_input_shape", None)
@@ -211,7 +220,12 @@ class Layer:
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy takes along: everything but what was compiled."""
-        state = {**self.__dict__, "_eager": {}, "_call_losses": []}
+        state = {
+            **self.__dict__,
+            "_eager": {},
+            "_call_losses": [],
+            "_inbound_nodes": [],
+        }
         state.pop("_structure", None), state.pop("_layer_metrics", None)
         return state
 
@@ -402,8 +416,19 @@ class Layer:
     # -- losses -----------------------------------------------------------------------
 
     def add_loss(self, loss: Any) -> None:
-        """Adds to the training loss; called inside `call`."""
+        """Adds to the training loss; called inside `call`.
+
+        Raises:
+            ShapeError: RV100 for a symbolic tensor, which is of no step.
+        """
         for value in tree.flatten(loss):
+            if isinstance(value, KerasTensor):
+                raise ShapeError(
+                    "RV100",
+                    f"add_loss of {self.name!r} was given a symbolic tensor",
+                    fix="a layer whose call() does self.add_loss(...) and returns its "
+                    "input, or a Model with a compute_loss of its own",
+                )
             self._call_losses.append(value)
 
     @property
@@ -484,7 +509,14 @@ class Layer:
         self.built = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Applies the layer to symbols (inside a step) or to arrays (at once)."""
+        """Applies the layer to symbols (inside a step) or to arrays (at once).
+
+        On symbolic tensors (`keras.Input`) the call becomes part of functional models.
+        """
+        if symbolic.any_symbols(args, kwargs):
+            outputs = symbolic.record(self, self, args, kwargs)
+            self._clear_losses()
+            return outputs
         if current_trace() is None:
             from ranvier.layers.eager import call_eagerly
 
@@ -510,6 +542,7 @@ class Layer:
                 if self._input_spec is not None and args:
                     check_inputs(self, self._input_spec, args[0])
             self.__dict__["_path"] = "/".join(context.path)
+            previous = masks.hand_in(self._call_parameters[1:], args, kwargs)
             outputs = self.call(*args, **kwargs)
             if self.activity_regularizer is not None:
                 for output in tree.flatten(outputs):
@@ -519,26 +552,89 @@ class Layer:
                         rows = ops.cast(ops.shape(output)[0], penalty.dtype)
                         penalty = penalty / rows
                     self.add_loss(penalty)
-        return outputs
+            first = args[0] if args else kwargs.get(self._call_parameters[1])
+            return masks.hand_out(self, first, outputs, previous)
 
     def _converted(self, value: Any) -> Any:
         """Arrays become tensors, floating tensors the compute dtype."""
         if isinstance(value, (bool, int, float, str)) or value is None:
             return value
-        if isinstance(value, KerasTensor):
-            raise _functional()
         if isinstance(value, (Tensor, Variable, np.ndarray, np.generic)):
             tensor = ops.convert_to_tensor(value)
             wanted = self.compute_dtype
             floating = tensor.dtype.startswith(("float", "bfloat"))
-            return (
-                ops.cast(tensor, wanted)
-                if self.autocast and floating and tensor.dtype != wanted
-                else tensor
-            )
+            if not (self.autocast and floating and tensor.dtype != wanted):
+                return tensor
+            mask = masks.mask_of(tensor)
+            tensor = ops.cast(tensor, wanted)
+            if mask is not None:
+                masks.set_mask(tensor, mask)
+            return tensor
         if isinstance(value, (list, tuple, dict)):
             return tree.map_leaves(self._converted, value)
         return value
+
+    def stateless_call(
+        self,
+        trainable_variables: Sequence[Any],
+        non_trainable_variables: Sequence[Any],
+        *args: Any,
+        return_losses: bool = False,
+        **kwargs: Any,
+    ) -> tuple[Any, ...]:
+        """The outputs for given values of the variables, which stay as they are.
+
+        Args:
+            trainable_variables: a value for each of `trainable_variables`.
+            non_trainable_variables: a value for each of `non_trainable_variables`.
+            *args: what the layer is called on.
+            return_losses: whether the losses are returned too.
+            **kwargs: further arguments of the call.
+
+        Returns:
+            The outputs, the new values of the non-trainable variables, and the losses.
+
+        Raises:
+            ShapeError: RV106 before the layer is built; RV108 when values do not fit.
+
+        Example:
+            >>> import numpy as np
+            >>> from ranvier import layers
+            >>> dense = layers.Dense(1)
+            >>> dense.build((None, 2))
+            >>> y, _ = dense.stateless_call([np.ones((2, 1)), np.ones(1)], [], [[1., 2.]])
+            >>> y.numpy()
+            array([[4.]], dtype=float32)
+        """
+        from ranvier.layers.stateless import stateless_call
+
+        return stateless_call(
+            self, trainable_variables, non_trainable_variables, args, kwargs,
+            return_losses,
+        )  # fmt: skip
+
+    @property
+    def input(self) -> Any:
+        """The symbolic tensor, or tensors, of its first call in a functional model."""
+        return _alone(self._first_call("input").input_tensors)
+
+    @property
+    def output(self) -> Any:
+        """What its first call in a functional model gave.
+
+        Raises:
+            ShapeError: RV106 when it was not called on symbolic tensors.
+        """
+        return _alone(self._first_call("output").outputs)
+
+    def _first_call(self, what: str) -> symbolic.Node:
+        if not self._inbound_nodes:
+            raise NeverCalled(
+                "RV106",
+                f"layer {self.name!r} has no {what}: it was not called on keras.Input",
+                fix="x = keras.Input(shape); y = layer(x)",
+            )
+        return self._inbound_nodes[0]
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """The mask of the output; masks pass through unless overridden."""
@@ -632,13 +728,18 @@ def _noticing_build(build: Callable[..., None]) -> Callable[..., None]:
     def noticing(self: Layer, *args: Any, **kwargs: Any) -> None:
         with outside():
             build(self, *args, **kwargs)
-        if self._build_shapes is None and (args or kwargs):
+        # After the build of a base class, which may be told other shapes.
+        if args or kwargs:
             bound = inspect.signature(build).bind(self, *args, **kwargs).arguments
             shapes = {k: _tuples(v) for k, v in list(bound.items())[1:]}
             self.__dict__["_build_shapes"] = shapes
         self.__dict__["built"] = True
 
     return noticing
+
+
+def _alone(values: list[Any]) -> Any:
+    return values[0] if len(values) == 1 else list(values)
 
 
 def _tuples(shape: Any) -> Any:
@@ -666,13 +767,8 @@ def _plain_arguments(layer: Layer) -> dict[str, Any]:
     }
 
 
-def _functional() -> ShapeError:
-    return ShapeError(
-        "RV100",
-        "layers cannot be applied to keras.Input: the functional API is not supported",
-        fix="keras.Sequential([keras.Input(shape), ...]), or a subclass of keras.Model "
-        "whose call() applies the layers",
-    )
+class NeverCalled(ShapeError, AttributeError):
+    """RV106: a layer has no input or output before it is called on symbolic tensors."""
 
 
 __all__ = ["DTypePolicy", "InputSpec", "KerasTensor", "Layer"]

@@ -133,7 +133,8 @@ class Embedding(Layer):
         embeddings_initializer: of the table.
         embeddings_regularizer: penalty on the table.
         embeddings_constraint: applied to the table after each update.
-        mask_zero: kept for Keras's signature; the number 0 is masked.
+        mask_zero: whether 0 stands for a step that does not count: the output carries
+            a mask, which the layers behind heed.
         weights: a table to start from.
         **kwargs: see `Layer`.
 
@@ -175,6 +176,7 @@ class Embedding(Layer):
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = constraints.get(embeddings_constraint)
         self.mask_zero = mask_zero
+        self.supports_masking = bool(mask_zero)
         self.autocast = False
         #: The dtype in which a model hands its input to a first layer of this kind.
         self._input_dtype = "int32"

@@ -14,7 +14,7 @@ from ranvier.graph.functions import as_tensor
 from ranvier.graph.locks import building
 from ranvier.graph.trace import constant_array
 from ranvier.layers import tracking
-from ranvier.layers.input_spec import KerasTensor
+from ranvier.layers.masks import mask_of, set_mask
 
 _LIMIT = 64
 
@@ -39,19 +39,21 @@ def call_eagerly(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
     """Runs a layer on arrays through the engine; the graph is kept for next time."""
     args = tuple(_prepared(a) for a in args)
     kwargs = {k: _prepared(v) for k, v in kwargs.items()}
-    if any(isinstance(a, KerasTensor) for a in tree.flatten([args, kwargs])):
-        from ranvier.layers.base import _functional
-
-        raise _functional()
     flat = tree.flatten([args, kwargs])
-    arrays = {i: array_of(v) for i, v in enumerate(flat) if _is_data(v)}
+    arrays = {str(i): array_of(v) for i, v in enumerate(flat) if _is_data(v)}
+    arrays |= {
+        f"mask{i}": array_of(mask_of(v))
+        for i, v in enumerate(flat)
+        if mask_of(v) is not None
+    }
     rows = {a.shape[0] for a in arrays.values() if a.ndim}
     share = len(rows) == 1 and all(a.ndim for a in arrays.values())
+    share = share and not tracking.stateful(layer)
     specs = {
-        str(i): Spec(
+        name: Spec(
             ((Dim.symbol("batch"), *a.shape[1:]) if share else a.shape), str(a.dtype)
         )
-        for i, a in arrays.items()
+        for name, a in arrays.items()
     }
     key = (
         tuple(specs.items()),
@@ -68,7 +70,7 @@ def call_eagerly(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
                     layer._eager.clear()
                 layer._eager[*key, tracking.structure(layer)] = found
     executable, outputs, owners = found
-    values = executable.call({str(i): a for i, a in arrays.items()})
+    values = executable.call(arrays)
     with building:
         layer._clear_losses()
         for i, part in enumerate(owners):
@@ -77,6 +79,9 @@ def call_eagerly(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
         Tensor(value=np.asarray(values[str(i)]))
         for i in range(len(tree.flatten(outputs)))
     ]
+    for i, leaf in enumerate(leaves):
+        if f"mask{i}" in values:
+            set_mask(leaf, Tensor(value=np.asarray(values[f"mask{i}"])))
     return tree.rebuild(outputs, leaves)
 
 
@@ -97,6 +102,9 @@ def _compiled(
 
     def run(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         leaves = [inputs.get(str(i), v) for i, v in enumerate(flat)]
+        for i, leaf in enumerate(leaves):
+            if f"mask{i}" in inputs:
+                set_mask(leaf, inputs[f"mask{i}"])
         new_args, new_kwargs = tree.rebuild([args, kwargs], leaves)
         outputs = layer(*new_args, **new_kwargs)
         losses = [
@@ -105,8 +113,13 @@ def _compiled(
             for loss in part._call_losses
         ]
         structure.extend((outputs, [part for part, _ in losses]))
-        return {str(i): o for i, o in enumerate(tree.flatten(outputs))} | {
+        found = {str(i): o for i, o in enumerate(tree.flatten(outputs))} | {
             f"loss{i}": as_tensor(loss) for i, (_, loss) in enumerate(losses)
+        }
+        return found | {
+            f"mask{i}": mask_of(o)
+            for i, o in enumerate(tree.flatten(outputs))
+            if mask_of(o) is not None
         }
 
     try:

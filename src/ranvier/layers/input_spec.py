@@ -1,4 +1,4 @@
-"""What inputs a layer accepts, and the placeholder that declares a model's input."""
+"""What inputs a layer accepts."""
 
 from __future__ import annotations
 
@@ -8,34 +8,7 @@ from typing import Any
 
 from ranvier.errors import ShapeError
 from ranvier.graph import Dim, tree
-
-
-class KerasTensor:
-    """What `keras.Input` returns: the shape and dtype of an input.
-
-    Args:
-        shape: with ``None`` where free, the batch first.
-        dtype: dtype.
-        name: a name.
-    """
-
-    def __init__(
-        self,
-        shape: Sequence[int | None],
-        dtype: str = "float32",
-        name: str | None = None,
-    ) -> None:
-        self.shape = tuple(shape)
-        self.dtype = dtype
-        self.name = name or "keras_tensor"
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    def __repr__(self) -> str:
-        return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, name={self.name}>"
+from ranvier.symbolic import KerasTensor
 
 
 class InputSpec:
@@ -186,3 +159,6 @@ def wrong_input(got: Sequence[Any], want: Sequence[Any]) -> ShapeError:
     return ShapeError(
         "RV103", f"got inputs of shape {show(got)}, the model takes {show(want)}"
     )
+
+
+__all__ = ["InputSpec", "KerasTensor", "check_inputs", "dims_of", "show", "wrong_input"]

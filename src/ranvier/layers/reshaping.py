@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from ranvier import ops
-from ranvier._check import OneOf, check_parameters
+from ranvier._check import Interval, OneOf, check_parameters
 from ranvier.errors import ShapeError
 from ranvier.layers.base import Layer
 from ranvier.layers.input_spec import InputSpec, KerasTensor
+from ranvier.symbolic import Node
 
 
 class InputLayer(Layer):
@@ -73,6 +74,16 @@ class InputLayer(Layer):
         self._input_dtype = self._dtype
         self.optional = optional
         self.built = True
+        self._declare()
+
+    def _declare(self) -> None:
+        """Makes the symbolic tensor that stands for the input."""
+        made = KerasTensor(self.batch_shape, self._dtype, name=self.name)
+        Node(self, (), {}, made)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._declare()
 
     @property
     def dtype(self) -> str:
@@ -124,8 +135,7 @@ def Input(
         input_tensor=tensor,
         optional=optional,
     )
-    made = KerasTensor(layer.batch_shape, layer.dtype, layer.name)
-    made._layer = layer  # type: ignore[attr-defined]
+    made: KerasTensor = layer.output
     return made
 
 
@@ -241,3 +251,74 @@ class Reshape(Layer):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "target_shape": self.target_shape}
+
+
+class Permute(Layer):
+    """Axes of each row in another order; the rows stay where they are.
+
+    Args:
+        dims: the old place of each axis, counted from 1.
+        **kwargs: see `Layer`.
+
+    Raises:
+        ShapeError: RV100 when `dims` is no order of 1, 2, ...; RV103 for inputs with
+            another number of axes.
+
+    Example:
+        >>> import numpy as np
+        >>> Permute((2, 1))(np.zeros((4, 10, 3))).shape
+        (4, 3, 10)
+    """
+
+    def __init__(self, dims: Sequence[int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        given = tuple(dims) if isinstance(dims, Sequence) else (dims,)
+        if isinstance(dims, str) or set(given) != set(range(1, len(given) + 1)):
+            raise ShapeError(
+                "RV100",
+                "Permute: dims must be an order of the axes 1, 2, ... of a row",
+                details=f"received dims={dims!r}; axis 0 counts the rows",
+                fix="Permute((2, 1)) exchanges two axes",
+            )
+        self.dims = tuple(int(d) for d in given)
+        self.input_spec = InputSpec(ndim=len(self.dims) + 1)
+
+    def call(self, inputs: Any) -> Any:
+        """The rows with their axes in the new order."""
+        return ops.transpose(inputs, (0, *self.dims))
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "dims": self.dims}
+
+
+class RepeatVector(Layer):
+    """``(rows, values)`` becomes ``(rows, n, values)``: each row `n` times.
+
+    Args:
+        n: how often.
+        **kwargs: see `Layer`.
+
+    Raises:
+        ShapeError: RV100 for `n` below 1; RV103 for inputs with other than two axes.
+
+    Example:
+        >>> RepeatVector(3)([[1.0, 2.0]]).shape
+        (1, 3, 2)
+    """
+
+    _parameters = {"n": Interval(int, 1)}
+
+    def __init__(self, n: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        check_parameters("RepeatVector", self._parameters, {"n": n})
+        self.n = int(n)
+        self.input_spec = InputSpec(ndim=2)
+
+    def call(self, inputs: Any) -> Any:
+        """The rows, repeated."""
+        return ops.repeat(ops.expand_dims(inputs, 1), self.n, axis=1)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "n": self.n}

@@ -82,6 +82,11 @@ def structure(layer: Layer) -> tuple[Any, ...]:
     return kept[1]
 
 
+def stateful(layer: Layer) -> bool:
+    """Whether a layer, or one inside it, keeps a state for each row of a batch."""
+    return any(getattr(part, "stateful", False) for part in layer._flatten_layers())
+
+
 class CallContext(threading.local):
     """What the outermost layer call of this thread says to those inside."""
 
@@ -116,6 +121,7 @@ __all__ = [
     "changed",
     "context",
     "leaves_of",
+    "stateful",
     "structure",
     "unique",
     "version",
