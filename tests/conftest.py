@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
+import functools
+import importlib.metadata
 import os
 import signal
 
@@ -28,43 +29,64 @@ settings.register_profile(
 settings.register_profile("long", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
 
-_HAVE_KERAS = all(importlib.util.find_spec(name) for name in ("keras", "jax"))
-_deselected = 0
+#: Parts of the suite that need packages, what those are called, and how to get them.
+_NEEDS = {
+    f"{os.sep}oracle{os.sep}": (("keras", "jax"), "the comparison with real Keras"),
+    f"{os.sep}sklearn{os.sep}": (("scikit-learn",), "the estimators' tests"),
+    f"{os.sep}test_frames": (("pandas",), "the tests with data frames"),
+}
+
+
+def _missing(path: str) -> list[str]:
+    """What a file of tests needs and is not there, in words."""
+    found = []
+    inside = path.partition(f"{os.sep}tests{os.sep}")[2]
+    for part, (packages, what) in _NEEDS.items():
+        if part in f"{os.sep}{inside}" and not all(map(_installed, packages)):
+            found.append(f"{what}: {' and '.join(packages)} not installed")
+    return found
+
+
+@functools.cache
+def _installed(package: str) -> bool:
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+_left_out: set[str] = set()
 
 
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    """Marks tests by their folder; leaves the oracle's out where Keras is missing."""
-    global _deselected
+    """Marks tests by their folder; leaves out those whose packages are missing."""
     kept, left_out = [], []
     for item in items:
-        folders = item.path.parts
-        if "oracle" in folders:
-            item.add_marker(pytest.mark.oracle)
-        if "e2e" in folders:
-            item.add_marker(pytest.mark.e2e)
-        (left_out if "oracle" in folders and not _HAVE_KERAS else kept).append(item)
+        for name in ("oracle", "e2e"):
+            if name in item.path.parts:
+                item.add_marker(getattr(pytest.mark, name))
+        reasons = _missing(os.fspath(item.path))
+        _left_out.update(reasons)
+        (left_out if reasons else kept).append(item)
     if left_out:
-        _deselected = len(left_out)
         config.hook.pytest_deselected(items=left_out)
         items[:] = kept
 
 
 def pytest_ignore_collect(collection_path: os.PathLike[str]) -> bool | None:
-    """Keeps pytest from importing Keras where it is not installed."""
-    global _deselected
+    """Keeps pytest from importing tests whose packages are not installed."""
     path = os.fspath(collection_path)
-    if not _HAVE_KERAS and f"{os.sep}tests{os.sep}oracle" in path:
-        _deselected = max(_deselected, 1)
-        return True
-    return None
+    reasons = _missing(path) if path.endswith(".py") else []
+    _left_out.update(reasons)
+    return True if reasons else None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Says so when the comparison with real Keras did not run."""
-    if _deselected:
+    """Says what did not run, and why."""
+    for reason in sorted(_left_out):
         terminalreporter.write_line(
-            "the comparison with real Keras did not run: keras and jax are not "
-            "installed (pip install '.[test,oracle]')"
+            f"did not run, {reason} (pip install '.[test,oracle]')"
         )

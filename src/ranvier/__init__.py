@@ -35,6 +35,8 @@ _MODULES = frozenset(
         "utils",
     }
 )
+#: Modules that need an extra: there when asked for, not among the names of all.
+_EXTRAS = frozenset({"sklearn"})
 #: Public names, and the module that has each.
 _NAMES = {
     "Input": "layers",
@@ -65,7 +67,7 @@ __all__ = sorted([*_MODULES, *_NAMES, "__version__"])
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
+    if name in _MODULES or name in _EXTRAS:
         return importlib.import_module(f"ranvier.{name}")
     if name in _NAMES:
         module = importlib.import_module(f"ranvier.{_NAMES[name]}")

@@ -85,6 +85,12 @@ CODES: dict[str, tuple[str, str]] = {
         "A gather, an embedding or a label asked for a position that the axis does "
         "not have. Checked before anything is written.",
     ),
+    "RV112": (
+        "the inputs of a functional model do not lead to its outputs",
+        "`Model(inputs, outputs)` follows the layers back from each output. It came to "
+        "a tensor that is not among the inputs: a `keras.Input` that was forgotten, or "
+        "a tensor that began somewhere else. The message names it and what needs it.",
+    ),
     # ----------------------------------------------------------------------------- data
     "RV201": (
         "inputs are not scaled",
@@ -130,7 +136,8 @@ CODES: dict[str, tuple[str, str]] = {
         "The loss is NaN or infinite. Usual causes: a learning rate that is too high, "
         "unscaled inputs, a logarithm of zero in a loss of one's own. The step is not "
         "written: the weights are those before it. The message names the operation "
-        "where it began, found by running that batch again. With the callback "
+        "where it began, found by running that batch again. A gradient that divides by "
+        "zero is told in the same way, although its loss is finite. With the callback "
         "`TerminateOnNaN` training ends without an error, as in Keras; with "
         "`fit(allow_nan=True)` it goes on.",
     ),
@@ -168,6 +175,13 @@ CODES: dict[str, tuple[str, str]] = {
         "An iterable gave fewer batches than `steps_per_epoch`, or a generator, which "
         "can be gone through once, ended before the last epoch. Training stopped there; "
         "what was learned is kept.",
+    ),
+    "RV405": (
+        "a mask ends at a layer",
+        "The input says which steps of a sequence count (`Masking`, `Embedding("
+        "mask_zero=True)`), and this layer does not pass that on: behind it, the loss "
+        "included, every step counts. A layer of one's own passes masks on with "
+        "`self.supports_masking = True`, or by a `compute_mask` of its own.",
     ),
     # ---------------------------------------------------------------------- performance
     "RV501": (

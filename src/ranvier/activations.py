@@ -16,6 +16,7 @@ from ranvier import ops
 from ranvier._lookup import Lookup
 from ranvier._missing import missing
 from ranvier.graph.functions import normal_axis
+from ranvier.operation import record_calls
 
 __all__ = [
     "celu",
@@ -437,6 +438,9 @@ def sparsemax(x: Any, axis: int = -1) -> Any:
     out = ops.relu(moved - tau)
     return out if axis == rank - 1 else ops.moveaxis(out, -1, axis)
 
+
+# On symbolic tensors (functional models) each notes that it was called.
+record_calls(globals(), [name for name in __all__ if name != "linear"])
 
 swish = silu
 hard_swish = hard_silu

@@ -60,17 +60,20 @@ def _user_frame() -> FrameType | None:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
-        if not name.startswith((_PACKAGE, *_HELPERS)) and not _numpys(name):
+        if not name.startswith((_PACKAGE, *_HELPERS)) and not _between(name):
             return frame
         frame = frame.f_back
     return None
 
 
-def _numpys(name: str) -> bool:
-    """Whether a file is NumPy's, which calls back into tensors (``np.mean(t)``)."""
-    numpy = sys.modules.get("numpy")
-    file = getattr(numpy, "__file__", None)
-    return file is not None and name.startswith(os.path.dirname(file) + os.sep)
+def _between(name: str) -> bool:
+    """Whether a file is of a package that calls us for the user: ``np.mean(t)``, a
+    pipeline of scikit-learn's."""
+    for package in ("numpy", "sklearn"):
+        file = getattr(sys.modules.get(package), "__file__", None)
+        if file is not None and name.startswith(os.path.dirname(file) + os.sep):
+            return True
+    return False
 
 
 def user_place() -> str:

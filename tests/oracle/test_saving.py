@@ -313,15 +313,6 @@ def test_the_file_is_laid_out_as_keras_lays_it_out(
     assert keys(ours["compile_config"]) == keys(theirs["compile_config"])
 
 
-def test_the_functional_api_is_refused_by_name(keras: Any, tmp_path: Path) -> None:
-    inputs = keras.Input((4,))
-    outputs = keras.layers.Dense(1)(inputs)
-    keras.Model(inputs, outputs).save(tmp_path / "m.keras")
-    with pytest.raises(ranvier.errors.FileError, match="functional API") as caught:
-        ranvier.models.load_model(tmp_path / "m.keras")
-    assert caught.value.code == "RV601"
-
-
 @pytest.mark.filterwarnings("ignore:.*lambda")
 def test_a_lambda_layer_of_keras_is_refused_by_name(keras: Any, tmp_path: Path) -> None:
     model = keras.Sequential(

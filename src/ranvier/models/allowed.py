@@ -33,6 +33,8 @@ __all__ = [
 
 #: Modules under which Keras's files name the sequential model.
 _SEQUENTIAL = ("keras", "keras.models", "keras.src.models.sequential")
+#: … and the functional one, which its files name by where it is.
+_FUNCTIONAL = ("keras.src.models.functional", "keras", "keras.models")
 
 
 @functools.cache
@@ -47,12 +49,14 @@ def builtins() -> dict[tuple[str, str], type]:
         optimizers,
         regularizers,
     )
+    from ranvier.models.functional import Functional
     from ranvier.models.sequential import Sequential
     from ranvier.optimizers import schedules
 
     found: dict[tuple[str, str], type] = {
         (m, "Sequential"): Sequential for m in _SEQUENTIAL
     }
+    found |= {(m, "Functional"): Functional for m in _FUNCTIONAL}
     for name in layers.__all__:
         member = getattr(layers, name)
         if inspect.isclass(member) and issubclass(member, layers.Layer):

@@ -8,7 +8,9 @@ from typing import Any
 
 from ranvier._registered import custom_object_scope
 from ranvier.errors import FileError, ShapeError
-from ranvier.layers.reshaping import InputLayer
+from ranvier.graph import tree
+from ranvier.layers.reshaping import Input, InputLayer
+from ranvier.operation import Operation
 
 
 def clone_model(
@@ -23,10 +25,12 @@ def clone_model(
 
     Args:
         model: a model.
-        input_tensors: of Keras's functional API, which is not supported.
-        clone_function: makes the layer that takes a layer's place in a `Sequential`;
-            by default one of the same configuration.
-        call_function: of Keras's functional API, which is not supported.
+        input_tensors: symbolic tensors on which a functional model's copy is built;
+            by default inputs like the model's.
+        clone_function: makes the layer that takes a layer's place in a `Sequential` or
+            functional model; by default one of the same configuration.
+        call_function: makes a call of a functional model's copy: of a layer, its
+            arguments by position, and by name.
         recursive: whether `clone_function` is also asked for the layers of the models
             inside, rather than for those models.
         **kwargs: nothing.
@@ -40,26 +44,35 @@ def clone_model(
         >>> clone_model(model).count_params()
         3
     """
+    from ranvier.models.functional import made_by_graph
     from ranvier.models.sequential import Sequential
 
-    given = {"input_tensors": input_tensors, "call_function": call_function, **kwargs}
+    functional = getattr(model, "_function", None) is not None
+    functional = functional and not isinstance(model, Sequential)
+    given = {**kwargs}
+    if not functional:
+        given |= {"input_tensors": input_tensors, "call_function": call_function}
     for name, value in given.items():
         if value is not None:
             raise ShapeError(
                 "RV100",
-                f"clone_model: {name} is not supported",
+                f"clone_model: {name} is not supported for {type(model).__name__}",
                 fix="clone_model(model, clone_function=...)",
             )
-    if clone_function is not None and not isinstance(model, Sequential):
+    if clone_function is not None and not (functional or isinstance(model, Sequential)):
         raise ShapeError(
             "RV100",
-            "clone_model: clone_function asks for a Sequential model; the layers of "
-            f"{type(model).__name__} are made by its own code",
+            "clone_model: clone_function asks for a Sequential or functional model; "
+            f"the layers of {type(model).__name__} are made by its own code",
         )
 
     def copied(layer: Any) -> Any:
+        if isinstance(layer, Operation):
+            return Operation(layer.kind, layer.function, layer.config, layer.name)
         if recursive and isinstance(layer, Sequential):
             return clone(layer)
+        if recursive and getattr(layer, "_function", None) is not None:
+            return clone_graph(layer, None)
         if clone_function is not None:
             return clone_function(layer)
         return type(layer).from_config(layer.get_config())
@@ -75,11 +88,34 @@ def clone_model(
             fresh.build(one.input_shape)
         return fresh
 
+    def clone_graph(one: Any, tensors: Any) -> Any:
+        function = one._function
+        if tensors is None:
+            inputs = tree.map_leaves(
+                lambda t: Input(batch_shape=t.shape, dtype=t.dtype, name=t.name),
+                function.inputs_struct,
+            )
+        else:
+            inputs = tree.rebuild(function.inputs_struct, tree.flatten(tensors))
+        made: dict[int, Any] = {}
+
+        def call(operation: Any, args: Any, arguments: Any) -> Any:
+            if id(operation) not in made:
+                made[id(operation)] = copied(operation)
+            if call_function is not None:
+                return call_function(made[id(operation)], *args, **arguments)
+            return made[id(operation)](*args, **arguments)
+
+        outputs = function.run(tree.flatten(inputs), call)
+        return type(one)(inputs, outputs, name=one.name)
+
     # The classes of the layers inside are those they have, registered or not.
     own = {type(part).__name__: type(part) for part in model._flatten_layers()}
     with custom_object_scope(own):
         if isinstance(model, Sequential):
             made = clone(model)
+        elif functional and made_by_graph(type(model)):
+            made = clone_graph(model, input_tensors)
         else:
             made = type(model).from_config(model.get_config())
         if model.compiled:

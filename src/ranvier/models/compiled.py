@@ -2,52 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ranvier import losses, metrics, ops
-from ranvier.errors import Finding, RanvierError, ShapeError, nearest, warn
+from ranvier.errors import Finding, RanvierError, ShapeError, warn
 from ranvier.graph import current_trace, tree
 from ranvier.graph.trace import outside
 from ranvier.layers.input_spec import show
 from ranvier.metrics.base import Metric
 from ranvier.models.by_run import may_need_numbers, must_depend, untraceable
-
-
-def is_nested(value: Any) -> bool:
-    """Whether outputs or targets are a structure rather than one tensor."""
-    return isinstance(value, (list, tuple, Mapping))
-
-
-def by_output(value: Any, y_pred: Any, what: str) -> list[tuple[Any, Any]]:
-    """Pairs of key and entry of `value`, one for each output.
-
-    Raises:
-        ShapeError: RV100 when keys or numbers do not match the outputs.
-    """
-    if isinstance(y_pred, Mapping):
-        keys: list[Any] = sorted(y_pred)
-        if not isinstance(value, Mapping):
-            return [(k, value) for k in keys]
-        unknown = [k for k in value if k not in y_pred]
-        if unknown:
-            raise ShapeError(
-                "RV100",
-                f"{what} names {unknown[0]!r}, which is no output of the model",
-                details=f"outputs: {', '.join(map(str, keys))}",
-                fix=nearest(unknown[0], keys),
-            )
-        return [(k, value.get(k)) for k in keys]
-    count = len(y_pred)
-    if isinstance(value, (list, tuple)):
-        if len(value) != count:
-            raise ShapeError(
-                "RV100",
-                f"{what} has {len(value)} entries, the model {count} outputs",
-                fix="give one for each output",
-            )
-        return list(enumerate(value))
-    return [(i, value) for i in range(count)]
+from ranvier.models.outputs import Outputs, is_nested
 
 
 class CompileLoss:
@@ -56,50 +21,44 @@ class CompileLoss:
     Args:
         loss: a loss, or a list or dict of them following the outputs.
         loss_weights: a number for each output.
+        names: names of the outputs of a functional model.
     """
 
-    def __init__(self, loss: Any, loss_weights: Any = None) -> None:
-        self.loss, self.loss_weights = loss, loss_weights
-        self.entries: list[tuple[Any, Any, Any, str]] | None = None
+    def __init__(
+        self, loss: Any, loss_weights: Any = None, names: Sequence[str] | None = None
+    ) -> None:
+        self.loss, self.loss_weights, self.names = loss, loss_weights, names
+        #: Number of an output, its loss, factor, and name in logs.
+        self.entries: list[tuple[int, Any, Any, str]] | None = None
         self.metrics: list[Metric] = []
 
     def build(self, y_true: Any, y_pred: Any) -> None:
         """Finds the loss object of each output."""
-        entries: list[tuple[Any, Any, Any, str]] = []
-        if not is_nested(y_pred):
-            given = self.loss
-            if isinstance(given, Mapping):
-                given = list(given.values())
-            weights = self.loss_weights
-            if isinstance(weights, Mapping):
-                weights = list(weights.values())
-            many = list(given) if isinstance(given, (list, tuple)) else [given]
-            factors = (
-                list(weights)
-                if isinstance(weights, (list, tuple))
-                else [weights] * len(many)
-            )
-            target = _only(y_true)
-            for one, factor in zip(many, factors, strict=False):
-                found = losses.resolve(one, tuple(target.shape), tuple(y_pred.shape))
-                if found is not None:
-                    entries.append((None, found, factor, found.name))
+        outputs = Outputs(y_pred, self.names)
+        predictions = outputs.leaves(y_pred)
+        if outputs.count == 1:
+            # A list holds several losses of the one output.
+            given = [(0, one, f) for one, f in self._of_one_output()]
         else:
-            weights = dict(
-                by_output(self.loss_weights, y_pred, "loss_weights")
-                if self.loss_weights is not None
-                else []
+            factors = outputs.spread(self.loss_weights, "loss_weights")
+            losses_ = outputs.spread(self.loss, "loss")
+            given = [
+                (i, one, f)
+                for i, (one, f) in enumerate(zip(losses_, factors, strict=True))
+            ]
+        targets = outputs.targets(y_true, self._wanted(outputs))
+        entries: list[tuple[int, Any, Any, str]] = []
+        for i, one, factor in given:
+            if one is None:
+                continue
+            found = losses.resolve(
+                one, tuple(targets[i].shape), tuple(predictions[i].shape)
             )
-            for key, one in by_output(self.loss, y_pred, "loss"):
-                if one is None:
-                    continue
-                target = _at(y_true, key)
-                found = losses.resolve(
-                    one, tuple(target.shape), tuple(y_pred[key].shape)
-                )
-                assert found is not None
-                name = str(key) if isinstance(y_pred, Mapping) else found.name
-                entries.append((key, found, weights.get(key), name))
+            assert found is not None
+            entries.append((i, found, factor, outputs.names[i] or found.name))
+        if isinstance(self.loss, Mapping) and outputs.keyed:
+            order = list(self.loss)  # as the user wrote them (Keras)
+            entries.sort(key=lambda e: order.index(outputs.names[e[0]]))
         self.entries = entries
         if len(entries) > 1:
             taken: dict[str, int] = {}
@@ -108,6 +67,24 @@ class CompileLoss:
                 taken[name] = index + 1
                 label = f"{name}_loss" if not index else f"{name}_loss_{index}"
                 self.metrics.append(metrics.Mean(name=label))
+
+    def _of_one_output(self) -> list[tuple[Any, Any]]:
+        given, weights = (
+            list(v.values()) if isinstance(v, Mapping) else v
+            for v in (self.loss, self.loss_weights)
+        )
+        many = list(given) if isinstance(given, (list, tuple)) else [given]
+        factors = (
+            list(weights)
+            if isinstance(weights, (list, tuple))
+            else [weights] * len(many)
+        )
+        return list(zip(many, factors, strict=False))
+
+    def _wanted(self, outputs: Outputs) -> list[bool]:
+        if outputs.count == 1:
+            return [True]
+        return [one is not None for one in outputs.spread(self.loss, "loss")]
 
     def __call__(
         self,
@@ -127,24 +104,20 @@ class CompileLoss:
             with outside():
                 self.build(y_true, y_pred)
         assert self.entries is not None
+        outputs = Outputs(y_pred, self.names)
+        targets = outputs.targets(y_true, self._wanted(outputs))
+        predictions, weights = outputs.leaves(y_pred), outputs.weights(sample_weight)
         total = None
         trackers = self.metrics or [None] * len(self.entries)  # type: ignore[list-item]
-        for (key, loss, factor, _), tracker in zip(self.entries, trackers, strict=True):
-            target = _only(y_true) if key is None else _at(y_true, key)
-            output = y_pred if key is None else y_pred[key]
-            weight = sample_weight
-            if is_nested(weight):
-                weight = _only(weight) if key is None else _at(weight, key)
+        for (i, loss, factor, _), tracker in zip(self.entries, trackers, strict=True):
             trace = current_trace()
             taken = 0 if trace is None else len(trace.taken)
             with may_need_numbers(loss.name):
-                value = _compared(loss, target, output, weight)
+                value = _compared(loss, targets[i], predictions[i], weights[i])
             if training:
-                must_depend(loss.name, value, output, taken)
+                must_depend(loss.name, value, predictions[i], taken)
             if tracker is not None:
-                tracker.update_state(
-                    value, sample_weight=tree.flatten(y_pred)[0].shape[0]
-                )
+                tracker.update_state(value, sample_weight=predictions[0].shape[0])
             if factor is not None:
                 value = value * factor
             total = value if total is None else total + value
@@ -168,36 +141,6 @@ def _compared(loss: Any, target: Any, output: Any, weight: Any) -> Any:
         ) from fault
 
 
-def _only(value: Any) -> Any:
-    leaves = tree.flatten(value)
-    return leaves[0] if leaves else value
-
-
-def _at(value: Any, key: Any) -> Any:
-    """The part of targets or weights that belongs to an output."""
-    if isinstance(value, Mapping):
-        if key in value:
-            return value[key]
-        if isinstance(key, int) and key < len(value):
-            return value[list(value)[key]]
-    elif isinstance(value, (list, tuple)):
-        if isinstance(key, int) and key < len(value):
-            return value[key]
-    elif value is not None:
-        return value
-    raise ShapeError(
-        "RV101",
-        f"there are no targets for output {key!r}",
-        details=f"got {type(value).__name__}"
-        + (
-            f" with keys {', '.join(map(str, value))}"
-            if isinstance(value, Mapping)
-            else ""
-        ),
-        fix="y with one entry for each output, under the outputs' names",
-    )
-
-
 class CompileMetrics(Metric):
     """The metrics of `compile`; its result is a dict of all of them.
 
@@ -205,20 +148,30 @@ class CompileMetrics(Metric):
         given: `metrics`.
         weighted: `weighted_metrics`.
         loss: the loss, for the meaning of `"crossentropy"`.
+        names: names of the outputs of a functional model.
     """
 
     given: Any
     weighted: Any
     loss: Any
-    entries: list[tuple[Any, Metric, str, bool]] | None
+    names: Sequence[str] | None
+    #: Number of an output, its metric, name in logs, and whether weights count.
+    entries: list[tuple[int, Metric, str, bool]] | None
     #: Entries that cannot be traced.
-    python: list[tuple[Any, Metric, str, bool]]
+    python: list[tuple[int, Metric, str, bool]]
 
-    def __init__(self, given: Any, weighted: Any, loss: Any = None) -> None:
+    def __init__(
+        self,
+        given: Any,
+        weighted: Any,
+        loss: Any = None,
+        names: Sequence[str] | None = None,
+    ) -> None:
         super().__init__(name="compile_metrics")
         self.__dict__.update(
-            given=given, weighted=weighted, loss=loss, entries=None, python=[]
-        )
+            given=given, weighted=weighted, loss=loss, entries=None, python=[],
+            names=names,
+        )  # fmt: skip
 
     @property
     def metrics(self) -> list[Metric]:
@@ -232,24 +185,27 @@ class CompileMetrics(Metric):
 
     def build(self, y_true: Any, y_pred: Any) -> None:
         """Makes the metric objects for these outputs."""
-        entries: list[tuple[Any, Metric, str, bool]] = []
+        entries: list[tuple[int, Metric, str, bool]] = []
         taken: dict[str, int] = {}
+        outputs = Outputs(y_pred, self.names)
+        predictions = outputs.leaves(y_pred)
+        targets = outputs.targets(y_true, self._wanted(outputs))
+        losses_ = (
+            [self.loss] if outputs.count == 1 else outputs.spread(self.loss, "loss")
+        )
 
-        def add(key: Any, given: Any, use_weights: bool) -> None:
-            target = _only(y_true) if key is None else _at(y_true, key)
-            output = y_pred if key is None else y_pred[key]
-            loss = self.loss
-            if isinstance(loss, Mapping):
-                loss = loss.get(key)
-            elif isinstance(loss, (list, tuple)) and isinstance(key, int):
-                loss = loss[key] if key < len(loss) else None
+        def add(i: int, given: Any, use_weights: bool) -> None:
             for one in given if isinstance(given, (list, tuple)) else [given]:
                 if one is None:
                     continue
                 metric = metrics.resolve(
-                    one, tuple(target.shape), tuple(output.shape), loss
+                    one,
+                    tuple(targets[i].shape),
+                    tuple(predictions[i].shape),
+                    losses_[i],
                 )
-                prefix = f"{key}_" if isinstance(key, str) else ""
+                own = outputs.names[i] if outputs.count > 1 else None
+                prefix = f"{own}_" if own is not None else ""
                 name = prefix + metric.name
                 if name in taken and use_weights:
                     name = f"{prefix}weighted_{metric.name}"
@@ -258,19 +214,31 @@ class CompileMetrics(Metric):
                     name = f"{name}_{taken[name] - 1}"
                 else:
                     taken[name] = 1
-                entries.append((key, metric, name, use_weights))
+                entries.append((i, metric, name, use_weights))
 
         for given, use_weights in ((self.given, False), (self.weighted, True)):
-            if not given:
-                continue
-            if not is_nested(y_pred):
-                many = list(given.values()) if isinstance(given, Mapping) else given
-                for one in many if isinstance(many, (list, tuple)) else [many]:
-                    add(None, one, use_weights)
-            else:
-                for key, one in by_output(given, y_pred, "metrics"):
-                    add(key, one, use_weights)
+            for i, one in enumerate(self._spread(outputs, given)):
+                add(i, one, use_weights)
         self.__dict__["entries"] = entries
+
+    def _spread(self, outputs: Outputs, given: Any) -> list[Any]:
+        """The metrics of each output."""
+        if not given:
+            return [None] * outputs.count
+        if outputs.count > 1:
+            return outputs.spread(given, "metrics")
+        many = list(given.values()) if isinstance(given, Mapping) else given
+        return [tree.flatten(many) if is_nested(many) else many]
+
+    def _wanted(self, outputs: Outputs) -> list[bool]:
+        wanted = [False] * outputs.count
+        for given in (self.given, self.weighted):
+            for i, one in enumerate(self._spread(outputs, given)):
+                wanted[i] = wanted[i] or one is not None
+        if outputs.count > 1 and self.loss is not None:
+            for i, one in enumerate(outputs.spread(self.loss, "loss")):
+                wanted[i] = wanted[i] or one is not None
+        return wanted
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Takes in a batch. What cannot be traced is left for `update_python`."""
@@ -302,18 +270,16 @@ class CompileMetrics(Metric):
                 )
             )
 
-    @staticmethod
-    def _update(entry: Any, y_true: Any, y_pred: Any, sample_weight: Any) -> None:
-        key, metric, _, use_weights = entry
-        target = _only(y_true) if key is None else _at(y_true, key)
-        output = y_pred if key is None else y_pred[key]
-        if not use_weights:
+    def _update(self, entry: Any, y_true: Any, y_pred: Any, sample_weight: Any) -> None:
+        i, metric, _, use_weights = entry
+        outputs = Outputs(y_pred, self.names)
+        target = outputs.targets(y_true, self._wanted(outputs))[i]
+        output = outputs.leaves(y_pred)[i]
+        if use_weights:
+            weight = outputs.weights(sample_weight)[i]
+            metric.update_state(target, output, sample_weight=weight)
+        else:
             metric.update_state(target, output)
-            return
-        weight = sample_weight
-        if is_nested(weight):
-            weight = _only(weight) if key is None else _at(weight, key)
-        metric.update_state(target, output, sample_weight=weight)
 
     def update_python(self, y_true: Any, y_pred: Any, sample_weight: Any) -> None:
         """Takes a batch of arrays into the metrics that cannot be traced."""

@@ -9,35 +9,56 @@ from typing import Any
 import numpy as np
 
 from ranvier import ops, optimizers
-from ranvier.data.arrays import Arrays, input_dtype, unpack
+from ranvier.data.arrays import Arrays, unpack
 from ranvier.errors import ShapeError, unknown_name
 from ranvier.graph import Dim, Spec, Tensor, trace, tree
 from ranvier.graph.passes.grad import gradients
 from ranvier.graph.trace import must_be_finite, outside, scope
 from ranvier.layers import tracking
-from ranvier.layers.base import Layer
+from ranvier.layers.base import Layer, NeverCalled, _alone, _plain_arguments
 from ranvier.metrics.base import Metric
 from ranvier.metrics.reduction import Mean
 from ranvier.models import loops
 from ranvier.models.by_run import may_need_numbers
 from ranvier.models.compiled import CompileLoss, CompileMetrics, sum_of
-from ranvier.models.step import BATCH, MetricLogs, Pending, spec_of
+from ranvier.models.function import Function, run_function
+from ranvier.models.input_specs import input_specs
+from ranvier.models.step import BATCH, MetricLogs, Pending
+from ranvier.symbolic import KerasTensor
+
+
+def _is_functional(args: Any, kwargs: Any) -> bool:
+    """Whether a model's arguments are symbolic inputs and outputs."""
+    return len(args) + ("inputs" in kwargs) + ("outputs" in kwargs) >= 2
 
 
 class Model(Layer):
-    """Base class of models.
+    """A network: layers between `keras.Input` and outputs, or a subclass with a `call`.
+
+    ``Model(inputs, outputs)`` is a functional model: what leads from the symbolic inputs
+    to the symbolic outputs, each a tensor or a list or dict of them.
 
     A subclass makes its layers in ``__init__`` and applies them in ``call``; it may
     override ``train_step``, ``test_step``, ``predict_step``, ``compute_loss`` and
     ``compute_metrics``, which are traced into the compiled step.
 
     Args:
+        inputs: symbolic tensors in a structure.
+        outputs: symbolic tensors in a structure.
         trainable: whether the weights are trained.
         name: a name.
+
+    Raises:
+        ShapeError: RV100 for what is no symbolic tensor; RV112 when the inputs do not
+            lead to the outputs; RV108 for two layers of one name.
 
     Example:
         >>> import numpy as np
         >>> import ranvier as keras
+        >>> x = keras.Input((4,))
+        >>> y = keras.layers.Dense(3)(x)
+        >>> keras.Model(x, y).output_shape
+        (None, 3)
         >>> class Line(keras.Model):
         ...     def __init__(self):
         ...         super().__init__()
@@ -45,21 +66,34 @@ class Model(Layer):
         ...     def call(self, x):
         ...         return self.dense(x)
         >>> model = Line()
-        >>> model.compile(optimizer="sgd", loss="mse")
+        >>> model.compile(keras.optimizers.SGD(0.1), loss="mse")
         >>> x = np.linspace(-1, 1, 64).reshape(-1, 1)
         >>> history = model.fit(x, 3 * x + 1, epochs=60, verbose=0)
         >>> round(float(model.predict([[2.0]], verbose=0)[0, 0]))
         7
     """
 
+    _function: Function | None
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if cls is Model and _is_functional(args, kwargs):
+            from ranvier.models.functional import Functional
+
+            cls = Functional
+        return super().__new__(cls, *args, **kwargs)
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        if args or "inputs" in kwargs or "outputs" in kwargs:
+        given = dict(zip(("inputs", "outputs", "name"), args, strict=False)) | kwargs
+        functional = _is_functional(args, kwargs)
+        inputs, outputs = given.pop("inputs", None), given.pop("outputs", None)
+        if not functional and (inputs is not None or outputs is not None or args):
             raise ShapeError(
                 "RV100",
-                "Model(inputs, outputs) is the functional API, which is not supported",
-                fix="keras.Sequential([...]), or a subclass of keras.Model",
+                f"{type(self).__name__} takes inputs and outputs, or neither",
+                fix="keras.Model(inputs, outputs)",
             )
-        super().__init__(**kwargs)
+        trainable = given.pop("trainable", None)
+        super().__init__(**given)
         self.optimizer: Any = None
         self.history: Any = None
         self.stop_training = False
@@ -71,11 +105,25 @@ class Model(Layer):
         self.__dict__.update(
             _steps={}, _traced_batch=None, _built_shape=None, _epochs_done=0,
             _shuffle_seed=None, engine=None, run_eagerly=False, _python_loss=False,
+            _function=None,
         )  # fmt: skip
+        if functional:
+            function = Function(inputs, outputs)
+            self.__dict__["_function"] = function
+            self._layers: list[Layer] = function.layers
+            self.built = True
+        if trainable is not None and not (functional and trainable):
+            self.trainable = bool(trainable)
 
-    def call(self, *args: Any, **kwargs: Any) -> Any:
-        """The computation, with layers and `ranvier.ops`; to be written by a subclass."""
-        raise ShapeError("RV106", f"{type(self).__name__} must define call()")
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """The computation: of a functional model its graph, else a subclass's own.
+
+        Raises:
+            ShapeError: RV106 when a subclass has none; RV103 for inputs that do not fit.
+        """
+        if self._function is None:
+            raise ShapeError("RV106", f"{type(self).__name__} must define call()")
+        return run_function(self._function, self.name, inputs, training, mask)
 
     def build(self, input_shape: Any) -> None:
         """Makes the weights of all layers by tracing `call` on inputs of this shape.
@@ -99,7 +147,8 @@ class Model(Layer):
         from ranvier.layers.eager import output_shape
 
         self.built = True
-        output_shape(self, input_shape)
+        if self._function is None:
+            output_shape(self, input_shape)
 
     def _build_for(self, args: Any, kwargs: Any) -> None:
         if type(self).build is Model.build:
@@ -151,9 +200,12 @@ class Model(Layer):
             "jit_compile": jit_compile,
         }
         self.optimizer = optimizers.get(optimizer)
-        self._compile_loss = None if loss is None else CompileLoss(loss, loss_weights)
+        names = None if self._function is None else self._function.output_names
+        self._compile_loss = (
+            None if loss is None else CompileLoss(loss, loss_weights, names)
+        )
         self._compile_metrics = (
-            CompileMetrics(metrics, weighted_metrics, loss)
+            CompileMetrics(metrics, weighted_metrics, loss, names)
             if metrics or weighted_metrics
             else None
         )
@@ -338,18 +390,12 @@ class Model(Layer):
 
     def _input_specs(self, data: Arrays) -> dict[str, Spec]:
         """Specs of the graph's inputs for this data."""
-        wanted = self._dtype_of_input()
-        specs = {}
-        for name, array in data.named.items():
-            if name.startswith("x"):
-                dtype = wanted or input_dtype(array)
-                declared = getattr(self, "input_shape", None) if name == "x" else None
-                specs[name] = spec_of(array, dtype, declared)
-            elif name.startswith("w"):
-                specs[name] = spec_of(array, "float32")
-            else:
-                specs[name] = spec_of(array, input_dtype(array, labels=True))
-        return specs
+        return input_specs(self, data)
+
+    def _rows(self, input_shape: Any) -> Any:
+        """Rows of a batch: any number, unless a layer keeps a state for each of them."""
+        declared = input_shape[0] if isinstance(input_shape, tuple) else None
+        return declared if declared is not None and tracking.stateful(self) else BATCH
 
     def _ensure_built(self, data: Arrays) -> None:
         """Make all weights, by tracing the model on the shapes of the data.
@@ -377,7 +423,7 @@ class Model(Layer):
         self._clear_losses()
 
     def _build_by_tracing(self, input_shape: Any, dtype: str) -> None:
-        sizes: list[Any] = [BATCH]
+        sizes: list[Any] = [self._rows(tuple(input_shape))]
         for axis, size in enumerate(input_shape[1:], 1):
             sizes.append(Dim.symbol(f"free{axis}") if size is None else int(size))
 
@@ -450,8 +496,9 @@ class Model(Layer):
 
         Raises:
             DataError: RV105, RV203, RV204, RV207: what is wrong with the data, and where.
-            NumericsError: RV301, when the loss is NaN or infinite: before anything of
-                that step is written, naming where it began.
+            NumericsError: RV301, when the loss is NaN or infinite, or a gradient because
+                something is divided by zero: before anything of that step is written,
+                naming where it began.
             ShapeError: RV101, RV103, RV106, RV109: what does not fit.
         """
         self._require_compiled("fit")
@@ -545,7 +592,57 @@ class Model(Layer):
     @property
     def layers(self) -> list[Layer]:
         """The layers directly inside."""
-        return self._sublayers()
+        return self._sublayers() if self._function is None else list(self._layers)
+
+    def _graph(self, what: str) -> Function:
+        if self._function is None:
+            raise NeverCalled(
+                "RV106",
+                f"{self.name} has no {what}: it is not made of symbolic tensors",
+                fix="keras.Model(inputs, outputs), or keras.Input(shape) first in a "
+                "Sequential",
+            )
+        return self._function
+
+    @property
+    def inputs(self) -> list[KerasTensor]:
+        """The symbolic inputs, flat."""
+        return list(self._graph("inputs").inputs)
+
+    @property
+    def outputs(self) -> list[KerasTensor]:
+        """The symbolic outputs, flat."""
+        return list(self._graph("outputs").outputs)
+
+    @property
+    def input(self) -> Any:
+        """The symbolic inputs in their structure."""
+        return self._graph("input").inputs_struct
+
+    @property
+    def output(self) -> Any:
+        """The symbolic outputs in their structure."""
+        return self._graph("output").outputs_struct
+
+    @property
+    def input_names(self) -> list[str]:
+        """Names of the inputs."""
+        return self._graph("input_names").input_names
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the layers that give the outputs."""
+        return self._graph("output_names").output_names
+
+    @property
+    def input_shape(self) -> Any:
+        """Shape of the input with ``None`` where free; a list for several."""
+        return _alone([t.shape for t in self._graph("input_shape").inputs])
+
+    @property
+    def output_shape(self) -> Any:
+        """Shape of the output with ``None`` where free; a list for several."""
+        return _alone([t.shape for t in self._graph("output_shape").outputs])
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """A layer by name or index.
@@ -625,6 +722,28 @@ class Model(Layer):
         from ranvier.models.saving import load_weights
 
         load_weights(self, filepath, skip_mismatch)
+
+    def get_config(self) -> dict[str, Any]:
+        """What rebuilds the model: of a functional one the calls between its layers."""
+        from ranvier.models.functional import config_of, made_by_graph
+
+        if self._function is not None and made_by_graph(type(self)):
+            return config_of(self)
+        config = super().get_config()
+        if type(self).get_config is Model.get_config:
+            config |= _plain_arguments(self)
+        return config
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> Any:
+        """The model that `get_config` described, without its weights."""
+        from ranvier.models.functional import from_config, made_by_graph
+
+        if {"layers", "input_layers", "output_layers"} <= set(config) and made_by_graph(
+            cls
+        ):
+            return from_config(cls, config, custom_objects)
+        return super().from_config(config)
 
     def to_json(self, **kwargs: Any) -> str:
         """The architecture as JSON."""

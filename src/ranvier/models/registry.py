@@ -17,6 +17,7 @@ from ranvier.layers.base import Layer
 from ranvier.layers.policy import DTypePolicy, serialized_policy
 from ranvier.models.allowed import builtin_function, get_registered_name, public_name
 from ranvier.models.restore import current, unreadable
+from ranvier.operation import Operation
 
 __all__ = [
     "deserialize_compile",
@@ -83,6 +84,9 @@ def serialize_keras_object(obj: Any) -> Any:
         return np.dtype(obj).name
     if isinstance(obj, DTypePolicy):
         return serialized_policy(obj)
+    if isinstance(obj, Operation):
+        described = obj.serialized()
+        return {**described, "config": serialize_keras_object(described["config"])}
     if inspect.isroutine(obj):
         return _function(obj)
     if inspect.isclass(obj) or not hasattr(obj, "get_config"):
@@ -144,7 +148,10 @@ def _instance(obj: Any) -> dict[str, Any]:
         "module": known[0] if known else (None if module == "__main__" else module),
         "class_name": known[1] if known else cls.__name__,
         "config": serialize_keras_object(config),
-        "registered_name": None if known else get_registered_name(cls),
+        # Keras notes a class that it does not export as if it were registered.
+        "registered_name": None
+        if known and not known[0].startswith("keras.src.")
+        else get_registered_name(cls),
     }
     for key in ("build_config", "compile_config"):
         method = getattr(obj, f"get_{key}", None)

@@ -24,6 +24,7 @@ from ranvier.layers.base import Layer
 from ranvier.layers.policy import DTypePolicy
 from ranvier.models.allowed import builtin_function, builtins, customs
 from ranvier.models.step import BATCH
+from ranvier.operation import operation_from
 
 __all__ = ["Restorer", "current", "restoring", "unreadable"]
 
@@ -130,12 +131,6 @@ class Restorer:
                 "write it as a class derived from keras.layers.Layer, and pass it as "
                 "custom_objects",
             )
-        if name == "Functional":
-            return unreadable(
-                f"{here}: models of the functional API are not supported",
-                "keras.Sequential([...]), or a subclass of keras.Model passed as "
-                "custom_objects",
-            )
         known = sorted({n for _, n in builtins()})
         close = nearest(name, known) if kind == "class" else ""
         listed = ", ".join(known) if kind == "class" else "the activations, losses and "
@@ -163,6 +158,10 @@ class Restorer:
         raise self._unknown("class", name, here)
 
     def _instance(self, data: Mapping[str, Any], here: str) -> Any:
+        operation = operation_from(data) if data.get("module") else None
+        if operation is not None:
+            operation.config = self.value(operation.config, here)
+            return operation
         cls, custom = self._find(data, here)
         if inspect.isroutine(cls):
             return cls
@@ -175,7 +174,7 @@ class Restorer:
         for shape in (data.get("build_config"), *map(config.get, _SHAPES)):
             _check_shapes(shape, here)
         with restoring(self):
-            if _wants_raw(cls, custom):
+            if _wants_raw(cls, custom, config):
                 config = dict(config)
             else:
                 config = {
@@ -304,15 +303,18 @@ def _traced(model: Any, shape: list[Any]) -> None:
     model._clear_losses()
 
 
-def _wants_raw(cls: Any, custom: bool) -> bool:
+def _wants_raw(cls: Any, custom: bool, config: Mapping[str, Any]) -> bool:
     """Whether a class reads its config itself, descriptions of objects included."""
-    from ranvier.models.sequential import Sequential
+    from ranvier.models.model import Model
 
-    if issubclass(cls, Sequential):
-        return True
     own = getattr(cls, "from_config", None)
-    inherited = getattr(Layer, "from_config")  # noqa: B009 (compared as a function)
-    return custom and getattr(own, "__func__", own) is not inherited.__func__
+    own = getattr(own, "__func__", own)
+    if own is vars(Model)["from_config"].__func__:
+        return {"layers", "input_layers", "output_layers"} <= set(config)
+    if issubclass(cls, Model) and not custom:
+        return True
+    inherited = vars(Layer)["from_config"].__func__
+    return custom and own is not inherited
 
 
 def _check_limits(config: Mapping[str, Any], here: str) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ranvier import ops
 from ranvier.errors import ShapeError
 from ranvier.graph import tree
+from ranvier.graph.trace import outside, scope
+from ranvier.layers import tracking
 from ranvier.layers.base import Layer
-from ranvier.layers.input_spec import KerasTensor, dims_of, wrong_input
-from ranvier.layers.reshaping import InputLayer
+from ranvier.layers.input_spec import wrong_input
+from ranvier.layers.masks import mask_of, masked
+from ranvier.layers.reshaping import Input, InputLayer
+from ranvier.models.function import Function, fitted
 from ranvier.models.model import Model
+from ranvier.symbolic import KerasTensor
 
 
 class Sequential(Model):
@@ -38,17 +42,23 @@ class Sequential(Model):
         73
     """
 
+    #: What each layer gave for the symbolic input, which comes first.
+    _symbols: list[Any]
+
     def __init__(
         self,
         layers: Sequence[Any] | None = None,
         trainable: bool = True,
         name: str | None = None,
     ) -> None:
-        super().__init__(trainable=trainable, name=name)
+        super().__init__(name=name)
         self._layers: list[Layer] = []
+        self.__dict__["_symbols"] = []
         for layer in layers or ():
             self._append(layer)
         self._maybe_build()
+        if not trainable:
+            self.trainable = False
 
     def add(self, layer: Any, rebuild: bool = True) -> None:
         """Puts a layer on top."""
@@ -57,15 +67,31 @@ class Sequential(Model):
             self._maybe_build()
 
     def pop(self, rebuild: bool = True) -> Layer:
-        """Takes the top layer off and returns it."""
+        """Takes the top layer off and returns it.
+
+        Raises:
+            ShapeError: RV100 when there is none.
+        """
+        if not self.layers:
+            raise ShapeError("RV100", f"{self.name} has no layer to take off")
         layer = self._layers.pop()
+        self._layers = list(self._layers)
+        del self._symbols[len(self.layers) + 1 :]
+        self.__dict__["_function"] = None
         self._forget_steps()
+        if rebuild:
+            self._maybe_build()
         return layer
 
     def _append(self, layer: Any) -> None:
         if isinstance(layer, KerasTensor):
-            layer = InputLayer(
-                batch_shape=layer.shape, dtype=layer.dtype, name=layer.name
+            made = layer.node
+            layer = (
+                made.operation
+                if made is not None and made.is_input
+                else InputLayer(
+                    batch_shape=layer.shape, dtype=layer.dtype, name=layer.name
+                )
             )
         if not isinstance(layer, Layer):
             raise ShapeError(
@@ -89,6 +115,7 @@ class Sequential(Model):
         self._layers.append(layer)
         # Assigned anew, so that caches of structure notice.
         self._layers = list(self._layers)
+        self.__dict__["_function"] = None
         self._forget_steps()
 
     @property
@@ -112,6 +139,8 @@ class Sequential(Model):
     @property
     def output_shape(self) -> Any:
         """Shape of the output with ``None`` for the batch."""
+        if self._function is not None:
+            return super().output_shape
         shape = self.input_shape
         return None if shape is None else self.compute_output_shape(shape)
 
@@ -129,9 +158,9 @@ class Sequential(Model):
         if declared is not None and inner:
             self.built = False
             self.build(tuple(declared.batch_shape))
-        elif inner and isinstance(inner[0], Sequential) and inner[0].built:
-            shape = inner[0].input_shape
-            if shape is not None:
+        elif inner and isinstance(inner[0], Model) and inner[0].built:
+            shape = getattr(inner[0], "input_shape", None)
+            if isinstance(shape, tuple):
                 self.built = False
                 self.build(shape)
 
@@ -144,12 +173,34 @@ class Sequential(Model):
                 + ("it has no layers" if not self._layers else "no input shape"),
                 fix="model.build((None, 784)), or keras.Input((784,)) first",
             )
+        declared = self._input_layer
+        if declared is not None and not _agree(declared.batch_shape, input_shape):
+            raise wrong_input(tuple(input_shape), declared.batch_shape)
+        if self._symbols and not _agree(self._symbols[0].shape, input_shape):
+            self._symbols.clear()
         self._built_shape = tuple(input_shape)
-        self._build_by_tracing(tuple(input_shape), self._dtype_of_input())
+        dtype = self._dtype_of_input()
+        if self.run_eagerly:
+            self._build_by_tracing(self._built_shape, dtype)
+            return
+        self.built = True
+        if not self._symbols:
+            self._symbols.append(
+                Input(batch_shape=self._built_shape, dtype=dtype)
+                if declared is None
+                else declared.output
+            )
+        with outside(), scope(layer=self.name), tracking.calling(self, False):
+            for layer in self.layers[len(self._symbols) - 1 :]:
+                self._symbols.append(layer(self._symbols[-1]))
+        self.__dict__["_function"] = Function(self._symbols[0], self._symbols[-1])
+        self._clear_losses()
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """The layers in turn."""
         value = self._adjusted(inputs)
+        if mask is not None and mask is not mask_of(value):
+            value = masked(value, mask)
         for layer in self.layers:
             value = layer(value, training=training)
         return value
@@ -166,24 +217,11 @@ class Sequential(Model):
                 raise ShapeError(
                     "RV100",
                     f"{self.name} takes one input, got {len(parts)}",
-                    fix="one array; a subclass of keras.Model takes several",
+                    fix="one array; keras.Model(inputs, outputs) takes several",
                 )
             inputs = parts[0]
-        want, got = self.input_shape, dims_of(inputs)
-        if want is None or got is None:
-            return inputs
-        if len(got) == len(want) + 1 and got[-1] == 1:
-            inputs = ops.squeeze(inputs, -1)
-        elif len(got) == len(want) - 1 and want[-1] == 1:
-            inputs = ops.expand_dims(inputs, -1)
-        adjusted = dims_of(inputs)
-        fits = len(want) == len(adjusted) and all(
-            w is None or g is None or w == g
-            for w, g in zip(want[1:], adjusted[1:], strict=True)
-        )
-        if not fits:
-            raise wrong_input(got, want)
-        return inputs
+        want = self.input_shape
+        return inputs if want is None else fitted(inputs, want, None)
 
     def get_config(self) -> dict[str, Any]:
         """Name and layers, as Keras writes them."""
@@ -218,3 +256,11 @@ class Sequential(Model):
     def get_build_config(self) -> dict[str, Any] | None:
         """The shape it was built for."""
         return None if self.input_shape is None else {"input_shape": self.input_shape}
+
+
+def _agree(one: Sequence[Any], other: Sequence[Any]) -> bool:
+    """Whether two shapes are those of the same rows."""
+    return len(one) == len(other) and all(
+        a is None or b is None or a == b
+        for a, b in zip(one[1:], other[1:], strict=True)
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 from ranvier.layers.base import Layer
 
@@ -78,19 +78,65 @@ def _size(count: int) -> str:
     return f"{size:.2f} GB"
 
 
-def _rows(model: Any, nested: bool, depth: int = 0) -> list[tuple[Layer, str, Any]]:
-    shape = getattr(model, "input_shape", None)
-    rows: list[tuple[Layer, str, Any]] = []
-    for layer in model.layers:
-        if shape is not None and hasattr(model, "_layers"):
-            shape = layer.compute_output_shape(shape)
-        else:
-            shape = None
-        name = "  " * depth + f"{layer.name} ({type(layer).__name__})"
-        rows.append((layer, name, shape))
-        if nested and hasattr(layer, "layers"):
-            rows += _rows(layer, nested, depth + 1)
+class _Row(NamedTuple):
+    """A line of the table: a layer or operation, its shape, and what it is called on."""
+
+    part: Any
+    name: str
+    shape: Any
+    connected: str
+
+
+def _rows(model: Any, nested: bool, depth: int = 0) -> list[_Row]:
+    from ranvier.models.sequential import Sequential
+
+    function = getattr(model, "_function", None)
+    parts = model.layers
+    if function is not None and not isinstance(model, Sequential):
+        parts = function.operations  # a Sequential's own list is without the input
+    rows: list[_Row] = []
+    for part in parts:
+        shape, connected = None, ""
+        if function is not None:
+            calls = function.calls[id(part)]
+            shapes = [tuple(tensor.shape) for tensor in calls[0].outputs]
+            shape = shapes[0] if len(shapes) == 1 else shapes
+            connected = _connected(calls)
+        kind = getattr(part, "class_name", type(part).__name__)
+        rows.append(
+            _Row(part, "  " * depth + f"{part.name} ({kind})", shape, connected)
+        )
+        if nested and hasattr(part, "layers"):
+            rows += _rows(part, nested, depth + 1)
     return rows
+
+
+def _connected(calls: Any) -> str:
+    """What the calls of a layer take: ``dense[0][0]``, its first call's first output."""
+    places = [
+        f"{t._keras_history.operation.name}"
+        f"[{t._keras_history.node_index}][{t._keras_history.tensor_index}]"
+        for call in calls
+        for t in call.input_tensors
+        if t._keras_history is not None
+    ]
+    return ", ".join(places) or "-"
+
+
+def _is_a_line(model: Any) -> bool:
+    """Whether each layer takes what the one before it gave, and nothing else."""
+    from ranvier.models.sequential import Sequential
+
+    function = getattr(model, "_function", None)
+    if function is None or isinstance(model, Sequential):
+        return True
+    before = None
+    for node in function.nodes:
+        sources = [t.node for t in node.input_tensors]
+        if not node.is_input and (len(sources) != 1 or sources[0] is not before):
+            return False
+        before = node
+    return len(function.inputs) == 1
 
 
 def summary_text(
@@ -104,9 +150,14 @@ def summary_text(
     head = ["Layer (type)", "Output Shape", "Param #"]
     if show_trainable:
         head.append("Trainable")
+    line_only = _is_a_line(model)
+    if not line_only:
+        head.append("Connected to")
     table: list[list[str]] = []
-    for layer, name, shape in _rows(model, expand_nested):
-        if not layer.built and not layer.weights:
+    for layer, name, shape, connected in _rows(model, expand_nested):
+        if not isinstance(layer, Layer):
+            count = "0"
+        elif not layer.built and not layer.weights:
             count = "0 (unbuilt)"
         elif explain and not hasattr(layer, "layers"):
             count = parameter_formula(layer)
@@ -114,7 +165,10 @@ def summary_text(
             count = f"{layer.count_params():,}"
         row = [name, _shown(shape), count]
         if show_trainable:
-            row.append("yes" if layer.trainable else "no")
+            trained = layer.trainable if isinstance(layer, Layer) else None
+            row.append({True: "yes", False: "no", None: "-"}[trained])
+        if not line_only:
+            row.append(connected)
         table.append(row)
     widths = [max(len(r[i]) for r in [head, *table]) for i in range(len(head))]
     if line_length:
@@ -123,8 +177,9 @@ def summary_text(
 
     def line(cells: list[str]) -> str:
         left = [c.ljust(w) for c, w in zip(cells[:2], widths[:2], strict=True)]
-        right = [c.rjust(w) for c, w in zip(cells[2:], widths[2:], strict=True)]
-        return "   ".join([*left, *right]).rstrip()
+        ends = len(cells) - (0 if line_only else 1)
+        right = [c.rjust(w) for c, w in zip(cells[2:ends], widths[2:ends], strict=True)]
+        return "   ".join([*left, *right, *cells[ends:]]).rstrip()
 
     rule = "─" * (sum(widths) + 3 * (len(widths) - 1))
     trained = sum(math.prod(v.shape) for v in model.trainable_weights)  # type: ignore[arg-type]

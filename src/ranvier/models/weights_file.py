@@ -103,7 +103,9 @@ def _join(path: str, name: str) -> str:
 
 
 def _attributes(owner: Layer) -> Iterator[tuple[str, Any]]:
-    if isinstance(owner, Sequential):
+    if isinstance(owner, Model) and (
+        isinstance(owner, Sequential) or owner._function is not None
+    ):
         yield "layers", owner.layers
     hidden = _hidden(type(owner))
     names = {n for n in dir(owner) if not n.startswith("__") and n not in hidden}
@@ -119,9 +121,9 @@ def _hidden(cls: type) -> set[str]:
     """Attributes that are bookkeeping of ranvier's own classes."""
     hidden = set(dir(Layer)) | set(_OWN) - {"optimizer"} | {"metrics", "_functional"}
     if issubclass(cls, Model):
-        hidden |= set(dir(Model)) - {"layers"}
+        hidden |= set(dir(Model)) - {"layers"} | {"_layers"}
     if issubclass(cls, Sequential):
-        hidden |= set(dir(Sequential)) | {"_layers"}
+        hidden |= set(dir(Sequential))
     return hidden
 
 
