@@ -417,7 +417,8 @@ def max_pool(
 
 def _sums(x: Tensor, window: Any, strides: Any, pairs: Any) -> Tensor:
     """Sums of windows: every channel by itself against a kernel of ones."""
-    channels = int(x.shape[-1])
+    channels = x.shape[-1]
+    assert isinstance(channels, int)
     ones = f.full((*window, 1, channels), 1.0, x.dtype)
     return convolve(x, ones, strides, pairs, (1,) * len(window), channels)
 
