@@ -10,9 +10,9 @@ from ranvier.engines import api
 from ranvier.engines.native import rows as _rows  # noqa: F401  (fills the table)
 from ranvier.engines.native.engine import KERNELS
 from ranvier.engines.native.gaps import GAPS
-from ranvier.engines.native.lowering import ROWS
 from ranvier.engines.native.nodes import ALIASES
 from ranvier.engines.native.programs import ELEMENTWISE
+from ranvier.engines.native.table import ROWS
 from ranvier.engines.table import LEAVES, render, rows
 from ranvier.graph import COMPOSITES, REGISTRY, Spec, trace
 from ranvier.graph import control as c

@@ -77,9 +77,9 @@ def _gradient(record: Op | Composite) -> str:
 def _native(record: Op | Composite) -> str:
     from ranvier.engines.native import rows as _rows  # noqa: F401  (fills the table)
     from ranvier.engines.native.engine import KERNELS
-    from ranvier.engines.native.lowering import ROWS
     from ranvier.engines.native.nodes import ALIASES
     from ranvier.engines.native.programs import ELEMENTWISE
+    from ranvier.engines.native.table import ROWS
 
     name = record.name
     if isinstance(record, Composite):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -230,18 +231,18 @@ def place_buffers(steps: Sequence[Draft], keep: Sequence[Buffer], space: str) ->
                 if (before and last[buffer] >= i) or (after and first[buffer] <= end):
                     first[buffer] = min(first[buffer], i)
                     last[buffer] = max(last[buffer], end)
-    placed: list[tuple[int, int, Buffer]] = []
+    placed: list[tuple[int, int, int, int]] = []  # from, to; first and last step
     total = 0
     for buffer in sorted(first, key=lambda b: (-b.nbytes, first[b])):
         size = -(-(buffer.nbytes + TAIL) // ALIGN) * ALIGN
-        offset = 0
-        for low, high, other in placed:
-            alive = first[other] <= last[buffer] and first[buffer] <= last[other]
-            if alive and low < offset + size and offset < high:
+        offset, begin, end = 0, first[buffer], last[buffer]
+        for low, high, born, dead in placed:
+            if low >= offset + size:
+                break  # all others lie further up
+            if offset < high and born <= end and begin <= dead:
                 offset = high
         buffer.offset = offset
-        placed.append((offset, offset + size, buffer))
-        placed.sort(key=lambda p: p[0])
+        insort(placed, (offset, offset + size, begin, end), key=lambda p: p[0])
         total = max(total, offset + size)
     return total
 

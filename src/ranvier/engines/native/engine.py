@@ -30,7 +30,7 @@ from ranvier.engines.native.draft import (
     total_cost,
 )
 from ranvier.engines.native.gaps import no_kernel, wrong_dtype
-from ranvier.engines.native.lowering import ROWS, Lowering, Source
+from ranvier.engines.native.lowering import Lowering, Source
 from ranvier.engines.native.nodes import elementwise
 from ranvier.engines.native.plan import (
     ARENA,
@@ -43,6 +43,7 @@ from ranvier.engines.native.plan import (
 from ranvier.engines.native.plan import Fault as KernelFault
 from ranvier.engines.native.regions import regions_of, shared_of
 from ranvier.engines.native.storage import Panels, adopt
+from ranvier.engines.native.table import ROWS
 from ranvier.engines.native.values import PANEL, View, itemsize
 from ranvier.engines.native.waits import place_barriers
 from ranvier.engines.order import RowOrder

@@ -1,15 +1,15 @@
 """Which batches do not lie row by row: narrow ones by columns, wide ones in panels.
 
-A row of six features fills six of sixteen lanes, and every store of it is a masked one.
-The same numbers stored as six runs of the whole batch fill all lanes. So a batch of
-narrow rows that only products, sums and elementwise operations touch is laid out
-column-major: as a view with strides ``(1, rows)``. The shapes alone decide, never the
+Either layout begins where something can make it, goes on through elementwise operations,
+and holds where everybody who reads it can read it so. The shapes alone decide, never the
 number of workers.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ranvier.engines.native.nodes import elementwise
@@ -23,28 +23,75 @@ if TYPE_CHECKING:
 LANES = 16
 #: More rows are nobody's batch, and would not fit the room that `dots` has.
 MOST = 1 << 16
+#: Rows below which a batch is not worth panels, and columns above which none is made.
+FEW, WIDEST = 32, 1 << 16
 
 
-def feature_major(low: Lowering) -> frozenset[Node]:
-    """The nodes of a graph whose results are to lie column-major."""
+def _chosen(
+    low: Lowering,
+    fits: Callable[[Node], bool],
+    made: Callable[[Node, set[Node]], bool],
+    reads: Callable[[Node, Node], bool],
+) -> set[Node]:
+    """The largest set of nodes that can lie in a layout.
+
+    Args:
+        low: The lowering.
+        fits: Whether a node's shape is one for the layout.
+        made: Whether a node can be computed into it, if those nodes lie in it.
+        reads: Whether a consumer of a node can read it.
+    """
     found: set[Node] = set()
     for node in low.order:
-        if _narrow(low, node) and _made_of_columns(low, node, found):
+        if fits(node) and made(node, found):
             found.add(node)
-    # Whoever cannot read columns would need a copy; and a layout pays in company only.
     while True:
+        # Whoever cannot read the layout would need a copy.
         dropped = {
             node
             for node in found
-            if not (
-                all(_reads_columns(low, node, c) for c in low.consumers[node])
-                and _made_of_columns(low, node, found)
-                and (node not in low.external)
-            )
+            if node in low.external
+            or not made(node, found)
+            or not all(reads(node, c) for c in low.consumers[node])
         }
         if not dropped:
-            return frozenset(found)
+            return found
         found -= dropped
+
+
+def _forward(node: Node) -> bool:
+    """``x @ w``."""
+    return node.op.name == "dot_general" and _contracts(node) == ((1,), (0,))
+
+
+def _backward(node: Node) -> bool:
+    """``dy @ w.T``."""
+    return node.op.name == "dot_general" and _contracts(node) == ((1,), (1,))
+
+
+def _contracts(node: Node) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    (ca, cb), (ba, _) = node.attrs["contract"], node.attrs["batch"]
+    return None if ba else (tuple(ca), tuple(cb))
+
+
+# ------------------------------------------------------------ narrow batches by columns
+
+
+def feature_major(low: Lowering) -> frozenset[Node]:
+    """The nodes of a graph whose results are to lie column-major.
+
+    A row of six features fills six of sixteen lanes, and every store of it is a masked
+    one. The same numbers stored as six runs of the whole batch fill all lanes. So a batch
+    of narrow rows that only products, sums and elementwise operations touch is laid out
+    column-major: as a view with strides ``(1, rows)``.
+    """
+    found = _chosen(
+        low,
+        partial(_narrow, low),
+        partial(_made_of_columns, low),
+        partial(_reads_columns, low),
+    )
+    return frozenset(found)
 
 
 def _narrow(low: Lowering, node: Node) -> bool:
@@ -77,21 +124,6 @@ def _made_of_columns(low: Lowering, node: Node, found: set[Node]) -> bool:
     return False
 
 
-def _forward(node: Node) -> bool:
-    """``x @ w``."""
-    return node.op.name == "dot_general" and _contracts(node) == ((1,), (0,))
-
-
-def _backward(node: Node) -> bool:
-    """``dy @ w.T``."""
-    return node.op.name == "dot_general" and _contracts(node) == ((1,), (1,))
-
-
-def _contracts(node: Node) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    (ca, cb), (ba, _) = node.attrs["contract"], node.attrs["batch"]
-    return None if ba else (tuple(ca), tuple(cb))
-
-
 def _reads_columns(low: Lowering, node: Node, consumer: Node) -> bool:
     if low.shape(node)[1] == 1:
         return True  # a single column is dense either way
@@ -104,11 +136,7 @@ def _reads_columns(low: Lowering, node: Node, consumer: Node) -> bool:
     return elementwise(consumer) and low.shape(consumer) == low.shape(node)
 
 
-# ------------------------------------------------------------------ batches in panels
-
-
-#: Rows below which a batch is not worth panels, and columns above which none is made.
-FEW, WIDEST = 32, 1 << 16
+# -------------------------------------------------------------- wide batches in panels
 
 
 def in_panels(low: Lowering) -> frozenset[Node]:
@@ -120,22 +148,13 @@ def in_panels(low: Lowering) -> frozenset[Node]:
     first. Products write panels without ado. A batch lies so if nobody but products,
     sums of columns and elementwise operations reads it.
     """
-    found: set[Node] = set()
-    for node in low.order:
-        if _wide(low, node) and _makes_panels(node, found):
-            found.add(node)
-    while True:
-        dropped = {
-            node
-            for node in found
-            if node in low.external
-            or not _makes_panels(node, found)
-            or not all(_reads_panels(low, node, c) for c in low.consumers[node])
-            or not any(_in_product(low, c) for c in low.consumers[node])
-        }
-        if not dropped:
-            return frozenset(found)
-        found -= dropped
+    readers = _before_products(low)
+
+    def fits(node: Node) -> bool:
+        return _wide(low, node) and any(c in readers for c in low.consumers[node])
+
+    found = _chosen(low, fits, _makes_panels, partial(_reads_panels, low))
+    return frozenset(found)
 
 
 def _wide(low: Lowering, node: Node) -> bool:
@@ -176,7 +195,13 @@ def _reads_panels(low: Lowering, node: Node, consumer: Node) -> bool:
     return elementwise(consumer) and low.shape(consumer) == low.shape(node)
 
 
-def _in_product(low: Lowering, node: Node) -> bool:
-    if node.op.name == "reshape" or elementwise(node):
-        return any(_in_product(low, c) for c in low.consumers[node])
-    return node.op.name == "dot_general"
+def _before_products(low: Lowering) -> set[Node]:
+    """Products, and what goes into one but for elementwise operations and windows."""
+    found: set[Node] = set()
+    for node in reversed(low.order):
+        passes = node.op.name == "reshape" or elementwise(node)
+        if node.op.name == "dot_general" or (
+            passes and any(c in found for c in low.consumers[node])
+        ):
+            found.add(node)
+    return found

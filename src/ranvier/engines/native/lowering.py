@@ -1,21 +1,22 @@
 """From a simplified graph with known sizes to the steps of a plan.
 
 Every value becomes a view of a buffer. Shape operations only change the view.
-Elementwise operations wait until something needs them and are then computed together,
-if possible on the tile that a matrix product has just finished.
+Elementwise operations wait until something needs them (`groups`), all others have a row
+in a table (`table`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ranvier.engines.native import programs, updates
-from ranvier.engines.native.draft import Access, Draft, access
+from ranvier.engines.native import groups, updates
+from ranvier.engines.native.chains import levels, shorten
+from ranvier.engines.native.draft import Draft
 from ranvier.engines.native.gaps import no_kernel
 from ranvier.engines.native.guards import (
     check,
@@ -23,12 +24,14 @@ from ranvier.engines.native.guards import (
     place_guards,
     with_checks,
 )
+from ranvier.engines.native.hosting import emit_program
+from ranvier.engines.native.inputs import gather_input
 from ranvier.engines.native.lanes import Lanes
 from ranvier.engines.native.layout import feature_major, in_panels
 from ranvier.engines.native.nodes import ALIASES, elementwise, one_number, shape_of
-from ranvier.engines.native.programs import Group, place
+from ranvier.engines.native.programs import Group
+from ranvier.engines.native.table import ROWS
 from ranvier.engines.native.values import (
-    PANEL,
     Buffer,
     View,
     itemsize,
@@ -44,24 +47,6 @@ if TYPE_CHECKING:
     from ranvier.engines.native.bundles import Bundle
 
 Array = np.ndarray[Any, Any]
-Row = Callable[["Lowering", Node], View | tuple[View | None, ...]]
-
-MAX_BUFFERS = 16
-MAX_REGISTERS = 110
-MAX_OPERANDS = 44
-#: One row for each operation: how it becomes steps. Filled by the decorator `row`.
-ROWS: dict[str, Row] = {}
-
-
-def row(*names: str) -> Callable[[Row], Row]:
-    """Register the lowering of operations."""
-
-    def register(fn: Row) -> Row:
-        for name in names:
-            ROWS[name] = fn
-        return fn
-
-    return register
 
 
 @dataclass(frozen=True)
@@ -169,6 +154,7 @@ class Lowering:
         self.gathers: dict[Buffer, Draft] = {}
         self.pools: dict[int, Buffer] = {}  # by identity of the memory
         self.places: dict[Node, View] = {}  # where a result is wanted
+        self.levels = levels(self)
         self.by_columns = feature_major(self)
         self.by_panels = in_panels(self)
         self.lanes: Lanes | None = None  # whether workers own rows
@@ -248,7 +234,7 @@ class Lowering:
             elif name == "const":
                 if node.attrs["value"].size == 1:
                     self.value(node)
-            elif node.inputs and all(self._is_number(c) for c in node.inputs):
+            elif node.inputs and all(self.is_number(c) for c in node.inputs):
                 if name in ALIASES:
                     view = self.memo[node.inputs[0]]
                     self.memo[node] = number(view.number, self.shape(node), view.dtype)
@@ -260,7 +246,8 @@ class Lowering:
                     found = np.asarray(node.op.ref(*args, **attrs))
                     self.memo[node] = number(found, self.shape(node), node.dtype)
 
-    def _is_number(self, node: Node) -> bool:
+    def is_number(self, node: Node) -> bool:
+        """Whether a value is known to be a number, which needs no memory."""
         view = self.memo.get(node)
         return isinstance(view, View) and view.buffer is None
 
@@ -314,8 +301,6 @@ class Lowering:
     # --------------------------------------------------------------------- leaves
 
     def _input(self, name: str, node: Node) -> None:
-        from ranvier.engines.native.rows import gather_input
-
         view = self.laid(node)
         self.memo[node] = view
         gather_input(self, name, self.slots[-1], view)
@@ -388,8 +373,15 @@ class Lowering:
             if elementwise(node):
                 self.group([node])
             else:
-                self._lower(node)
+                shorten(self, [node])
+                if node not in self.memo:  # not computed on the way
+                    self._lower(node)
         return self.memo[node]
+
+    def group(self, roots: Sequence[Node]) -> None:
+        """Compute elementwise nodes of one shape together with all they wait for."""
+        shorten(self, roots)
+        groups.compute(self, roots)
 
     def _lower(self, node: Node) -> None:
         name = node.op.name
@@ -412,354 +404,7 @@ class Lowering:
             return
         marker = Node(_COPY, (), {}, None)
         group = Group(to.shape, [], {marker: to}, {marker: source})
-        self.emit_program(group)
-
-    # ----------------------------------------------------------------- elementwise
-
-    def group(self, roots: Sequence[Node]) -> None:
-        """Compute elementwise nodes of one shape together with all they wait for."""
-        ready = self._prepare(roots, hosted=True)
-        if ready is None:
-            return
-        nodes, leaves, host = ready
-        group = self._open(nodes, leaves, host)
-        if math.prod(group.shape) == 0:
-            return
-        if host is None:
-            self.emit_program(group)
-            return
-        self.done.add(host)
-        from ranvier.engines.native.products import emit_product
-        from ranvier.engines.native.rows import host_column_sums
-        from ranvier.engines.native.windows import emit_conv
-
-        if host.op.name == "sum":
-            host_column_sums(self, host, group)
-        elif host.op.family == "conv":
-            emit_conv(self, host, group)
-        else:
-            emit_product(self, host, group)
-
-    def only_reader(self, node: Node) -> bool:
-        """Whether one node reads this one, and nothing has computed it yet."""
-        return (
-            node not in self.memo
-            and node not in self.external
-            and len(self.consumers[node]) == 1
-        )
-
-    def prologue(self, root: Node) -> Group | None:
-        """The group of a node that only the step about to be made reads, to run in it.
-
-        What can be computed from its nodes at once joins it: the gradient of an
-        elementwise loss beside the loss.
-
-        Returns:
-            The group, in which ``root`` is not stored; ``None`` when the node has a
-            value already, or others read it too.
-        """
-        if not elementwise(root) or root.op.name == "get" or not self.only_reader(root):
-            return None
-        ready = self._prepare([root], hosted=False)
-        if ready is None:
-            return None
-        nodes, leaves, _ = ready
-        more, read = self._follow(nodes, leaves)
-        if self._fits(more, read, alone=False):
-            nodes, leaves = more, read
-        return self._open(nodes, leaves, None, kept=root)
-
-    def _follow(
-        self, nodes: Sequence[Node], leaves: Sequence[Node]
-    ) -> tuple[list[Node], list[Node]]:
-        """A group and all that needs nothing but its nodes and what is known."""
-        shape, more, read = self.shape(nodes[-1]), list(nodes), dict.fromkeys(leaves)
-        inner = set(nodes)
-        for node in more:  # grows on the way
-            for reader in self.consumers[node]:
-                if (
-                    reader not in inner
-                    and reader not in self.memo
-                    and reader not in self.targets
-                    and elementwise(reader)
-                    and not isinstance(reader.spec, tuple)
-                    and self.shape(reader) == shape
-                    and all(c in inner or c in self.memo for c in reader.inputs)
-                ):
-                    more.append(reader)
-                    inner.add(reader)
-                    read.update(
-                        dict.fromkeys(c for c in reader.inputs if c not in inner)
-                    )
-        return more, list(read)
-
-    def _prepare(
-        self, roots: Sequence[Node], hosted: bool
-    ) -> tuple[list[Node], list[Node], Node | None] | None:
-        """Compute all that a group waits for.
-
-        Returns:
-            Its nodes, what it reads, and the step that hosts it; ``None`` when there is
-            nothing left to compute.
-        """
-        while True:
-            roots = [r for r in roots if r not in self.memo]
-            if not roots:
-                return None
-            nodes, leaves = self._collect(roots)
-            inner = set(nodes)
-            hosts = self._hosts(nodes, inner, leaves) if hosted else []
-            if len(hosts) > 1 and (earlier := self._earlier(nodes, hosts[-1])):
-                # Forward and backward of a layer hang together: one host at a time.
-                self.group(earlier)
-                continue
-            host = hosts[-1] if hosts else None
-            need = [leaf for leaf in leaves if leaf is not host]
-            need += host.inputs if host is not None else ()
-            need = [leaf for leaf in need if leaf not in self.memo]
-            if need:
-                # Computing a leaf may compute parts of the group: look again after.
-                self.value(need[0])
-                continue
-            # After the leaves: they bring most readers with them, fused as they should.
-            waiting = self.readers_first(nodes, inner)
-            if waiting is not None:
-                self.busy.add(waiting)
-                self.value(waiting)
-                self.busy.discard(waiting)
-                continue
-            alone = hosted and host is None
-            if not self._fits(nodes, leaves, alone) and self._split(nodes, roots):
-                continue
-            return nodes, leaves, host
-
-    def _collect(self, roots: Sequence[Node]) -> tuple[list[Node], list[Node]]:
-        shape = self.shape(roots[0])
-        nodes: list[Node] = []
-        leaves: dict[Node, None] = {}
-        seen: set[Node] = set()
-        stack: list[tuple[Node, Any]] = []
-
-        def inside(node: Node) -> bool:
-            return (
-                node not in self.memo
-                and elementwise(node)
-                and self.shape(node) == shape
-            )
-
-        for root in roots:
-            if root in seen:
-                continue
-            seen.add(root)
-            stack.append((root, iter(root.inputs)))
-            while stack:
-                node, rest = stack[-1]
-                for child in rest:
-                    if child in seen:
-                        continue
-                    seen.add(child)
-                    if inside(child):
-                        stack.append((child, iter(child.inputs)))
-                        break
-                    leaves.setdefault(child)
-                else:
-                    nodes.append(node)
-                    stack.pop()
-        # All results of a fused update belong together.
-        inner = set(nodes)
-        for node in list(nodes):
-            if node.op.name == "adam_update":
-                for reader in self.consumers[node]:
-                    if reader not in inner:
-                        nodes.append(reader)
-                        inner.add(reader)
-        return nodes, list(leaves)
-
-    def readers_first(self, nodes: Sequence[Node], inner: set[Node]) -> Node | None:
-        """A node that must read an old value before this group overwrites it."""
-        for node in nodes:
-            for variable in self.targets.get(node, ())[:1]:
-                reader = self.readers.get(variable)
-                if reader is None:
-                    continue
-                pending = self._pending(reader, inner)
-                if pending is not None and pending not in self.busy:
-                    return pending
-        return None
-
-    def _pending(self, node: Node, inner: set[Node]) -> Node | None:
-        """A consumer of ``node``, or of a window on it, that has not run yet."""
-        for consumer in self.consumers[node]:
-            if consumer in inner:
-                continue
-            if consumer.op.name in ALIASES:
-                deeper = self._pending(consumer, inner)
-                if deeper is not None:
-                    return deeper
-                if any(c in inner for c in self.consumers[consumer]):
-                    continue  # read here through a window: decided by in_place
-            elif consumer not in self.memo and consumer not in self.done:
-                return consumer
-        return None
-
-    def in_place(self, node: Node, inner: set[Node]) -> Variable | None:
-        """The variable whose memory may take the result of ``node`` directly."""
-        for variable in self.targets.get(node, ())[:1]:
-            if self.aside or variable in self.written:
-                return None
-            reader = self.readers.get(variable)
-            if reader is None:
-                return variable
-            if reader in self.external or self._pending(reader, inner) is not None:
-                return None
-            if self._read_through_window(reader, inner):
-                return None
-            return variable
-        return None
-
-    def _read_through_window(self, reader: Node, inner: set[Node]) -> bool:
-        return any(
-            consumer.op.name in ALIASES
-            and (
-                consumer in self.external
-                or any(c in inner for c in self.consumers[consumer])
-                or self._read_through_window(consumer, inner)
-            )
-            for consumer in self.consumers[reader]
-        )
-
-    def _hosts(
-        self, nodes: Sequence[Node], inner: set[Node], leaves: Sequence[Node]
-    ) -> list[Node]:
-        """Products and column sums among the leaves that can run the group on their
-        tiles, in the order in which they can be computed."""
-        from ranvier.engines.native.products import can_host
-        from ranvier.engines.native.rows import columns
-        from ranvier.engines.native.windows import can_host_conv
-
-        can = {
-            "dot_general": can_host,
-            "sum": columns,
-            "conv": can_host_conv,
-            "conv_input": can_host_conv,
-        }
-        found = [
-            leaf
-            for leaf in leaves
-            if leaf.op.name in can
-            and leaf not in self.memo
-            and leaf not in self.done
-            and leaf not in self.external
-            and self.shape(leaf) == self.shape(nodes[-1])
-            and all(c in inner for c in self.consumers[leaf])
-            and can[leaf.op.name](self, leaf)
-        ]
-        return sorted(found, key=self.place_in_order.__getitem__)
-
-    def _earlier(self, nodes: Sequence[Node], last: Node) -> list[Node]:
-        """Results of a group that others read and that do not need the last host."""
-        inner = set(nodes)
-        late: set[Node] = {last}
-        for node in nodes:
-            if any(child in late for child in node.inputs):
-                late.add(node)
-        return [n for n in nodes if n not in late and self._stored(n, inner)]
-
-    def _fits(self, nodes: Sequence[Node], leaves: Sequence[Node], alone: bool) -> bool:
-        """Whether a group is small enough; alone it is in a step of its own."""
-        stores = sum(self._stored(n, set(nodes)) for n in nodes)
-        registers = len(leaves) + len(nodes) + stores
-        numbers = sum(self._is_number(leaf) for leaf in leaves)
-        return (
-            len(leaves) - numbers + stores <= MAX_BUFFERS - (0 if alone else 3)
-            and registers <= MAX_REGISTERS
-            and len(leaves) + stores <= MAX_OPERANDS
-        )
-
-    def _split(self, nodes: Sequence[Node], roots: Sequence[Node]) -> bool:
-        """Compute a part of a group that is too large first."""
-        if len(roots) > 1:
-            half = list(roots[: len(roots) // 2])
-            self.group(half)
-            return True
-        plain = [n for n in nodes if n.op.name not in ("get", "adam_update")]
-        inner = [n for n in plain if n not in roots]
-        if not inner:
-            return False
-        self.group([inner[len(inner) // 2]])
-        return True
-
-    def _stored(self, node: Node, inner: set[Node]) -> bool:
-        if isinstance(node.spec, tuple):
-            return False
-        return node in self.external or any(
-            c not in inner for c in self.consumers[node]
-        )
-
-    def _open(
-        self,
-        nodes: list[Node],
-        leaves: Sequence[Node],
-        host: Node | None,
-        kept: Node | None = None,
-    ) -> Group:
-        """Decide where a group reads and writes; ``kept`` is not stored."""
-        shape = self.shape(nodes[-1])
-        inner = set(nodes)
-        views: dict[Node, View] = {}
-        for leaf in leaves:
-            if leaf is host:
-                continue
-            view: View = self.memo[leaf]
-            if view.shape != shape and view.size == 1:
-                # A scalar operand of a fused update.
-                view = replace(view, shape=shape, strides=(0,) * len(shape))
-            views[leaf] = replace(view)  # its own identity: a view may be read twice
-        stores: dict[Node, View] = {}
-        for node in nodes:
-            if node is kept or not self._stored(node, inner):
-                continue
-            variable = self.in_place(node, inner)
-            if variable is not None:
-                stores[node] = replace(self.variables[variable])
-                self.written.add(variable)
-            else:
-                stores[node] = self.room(node)
-        for node, view in stores.items():
-            self.memo[node] = view
-        self.done.update(nodes)
-        return Group(shape, nodes, stores, views, host)
-
-    def emit_program(self, group: Group) -> None:
-        """A group as a step of its own."""
-        by_columns = group.stores and all(v.columns for v in group.stores.values())
-        if by_columns and not any(v.panel for v in group.views()):
-            group = group.turned()
-        places = {at: i for i, at in enumerate(places_of(group))}
-        size = math.prod(group.shape)
-        panel = any(v.panel for v in group.views())
-        program = programs.build(group, places)
-        if panel:
-            units = -(-group.shape[1] // PANEL)
-            share: Any = ("columns", units)
-        else:
-            units = max(1, min(size // 2048, 64))
-            share = ("flat", units, program.dims)
-        lanes = None if panel else self.lanes
-        if lanes is not None and lanes.fits(group.shape, program.dims):
-            units, share = lanes.workers, ("rows", lanes.rows, lanes.per)
-        else:
-            lanes = None
-        draft = Draft(
-            "ew_run",
-            list(places),
-            units=units,
-            program=program,
-            cost=size * (0.1 + 0.12 * len(group.nodes)),
-            together=lanes is not None,
-        )
-        record(draft, group, share, lanes)
-        self.steps.append(draft)
+        emit_program(self, group)
 
 
 class _Copy:
@@ -770,31 +415,3 @@ class _Copy:
 
 
 _COPY: Any = _Copy()
-
-
-def places_of(group: Group, first: Sequence[Any] = ()) -> dict[Any, None]:
-    """Where the buffers of a step begin, each once."""
-    places = dict.fromkeys(first)
-    for view in group.views():
-        places.setdefault(place(view))
-    return places
-
-
-def record(draft: Draft, group: Group, share: Any, lanes: Lanes | None = None) -> None:
-    """Note what a program reads and writes."""
-
-    def touched(view: View) -> Access:
-        own = None if lanes is None else lanes.access(view)
-        follows = share if _follows(view, group.shape) else None
-        return access(view, follows) if own is None else own
-
-    draft.reads += [touched(v) for v in group.leaves.values() if v.buffer is not None]
-    draft.writes += [touched(v) for v in group.stores.values()]
-    if group.nodes:
-        node = group.nodes[-1]
-        draft.label = node.origins[0].layer if node.origins else ""
-
-
-def _follows(view: View, shape: tuple[int, ...]) -> bool:
-    """Whether workers share a view as they share the iteration space."""
-    return view.panel or view.strides == row_major(shape)

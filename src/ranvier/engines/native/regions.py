@@ -15,11 +15,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ranvier.engines.native.draft import Draft, access
+from ranvier.engines.native.groups import collect
+from ranvier.engines.native.hosting import emit_program
 from ranvier.engines.native.lanes import lanes_of
-from ranvier.engines.native.lowering import Lowering, row
+from ranvier.engines.native.lowering import Lowering
 from ranvier.engines.native.nodes import elementwise
-from ranvier.engines.native.products import turns
+from ranvier.engines.native.operands import turns
+from ranvier.engines.native.overwrites import in_place
 from ranvier.engines.native.programs import Group, place
+from ranvier.engines.native.table import row
 from ranvier.engines.native.values import Moving, View, itemsize
 from ranvier.graph.ir import Graph, Node, Region, Spec, walk
 from ranvier.graph.op import REGISTRY
@@ -106,14 +110,14 @@ class Body(Lowering):
 
     def _along(self, roots: Sequence[Node]) -> list[Node]:
         """Results that share work with a group and need nothing else."""
-        nodes, leaves = self._collect(roots)
+        nodes, leaves = collect(self, roots)
         shape, own, near = self.shape(roots[0]), set(nodes), set(leaves)
         found = []
         for state in dict.fromkeys((*self.targets, *self.graph.outputs.values())):
             if state in self.memo or state in roots or not elementwise(state):
                 continue
             if self.shape(state) == shape:
-                more, needs = self._collect([state])
+                more, needs = collect(self, [state])
                 if own & set(more) and all(n in near or n in self.memo for n in needs):
                     found.append(state)
         return found
@@ -121,7 +125,7 @@ class Body(Lowering):
     def room(self, node: Node) -> View:
         """Where a result goes: over what was carried, once all have read that."""
         if node in self.targets and not elementwise(node):
-            carry = self.in_place(node, set())
+            carry = in_place(self, node, set())
             if carry is not None:
                 self.written.add(carry)
                 return self.variables[carry]
@@ -377,7 +381,7 @@ def _truth(low: Lowering, view: View, to: View) -> None:
     assert scalar is not None
     source = Node(REGISTRY["param"], (), {"index": 0}, Spec((), view.dtype))
     test = Node(REGISTRY["cast"], (source,), {"dtype": "bool"}, Spec((), "bool"))
-    low.emit_program(Group((), [test], {test: to}, {source: scalar}))
+    emit_program(low, Group((), [test], {test: to}, {source: scalar}))
 
 
 @row("while")

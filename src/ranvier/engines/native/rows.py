@@ -1,7 +1,7 @@
 """The native engine's table: how each operation becomes steps of a plan.
 
-Elementwise operations and matrix products have files of their own (`lowering`,
-`products`); everything else is here, one row an operation.
+Elementwise operations have a file of their own (`groups`), so have matrix products
+(`products`), windows and regions; everything else is here, one row an operation.
 """
 
 from __future__ import annotations
@@ -12,60 +12,28 @@ import numpy as np
 
 from ranvier.engines.native import regions as _regions  # noqa: F401  (its rows)
 from ranvier.engines.native import windows as _windows  # noqa: F401  (its rows)
-from ranvier.engines.native.draft import Access, Draft, access
-from ranvier.engines.native.lowering import Lowering, row
+from ranvier.engines.native.draft import Draft, access
+from ranvier.engines.native.groups import only_reader, prologue
+from ranvier.engines.native.hosting import emit_program, host_program
+from ranvier.engines.native.lowering import Lowering
 from ranvier.engines.native.nodes import elementwise
+from ranvier.engines.native.operands import window
 from ranvier.engines.native.products import (
-    host_program,
+    can_host,
+    emit_product,
     lower_product,
     weight_gradient,
-    window,
 )
 from ranvier.engines.native.programs import Group, place, turned
+from ranvier.engines.native.table import host, row
 from ranvier.engines.native.values import (
     PANEL,
-    Buffer,
     View,
     dtype_number,
     itemsize,
     number,
 )
 from ranvier.graph.ir import Node
-
-
-def gather_input(low: Lowering, name: str, slot: Buffer, to: View) -> None:
-    """Rows of the data set become the batch, converted on the way."""
-    source = low.sources[name]
-    rows = to.shape[0] if to.shape else 1
-    elements = math.prod(to.shape[1:])
-    shape, strides = source.row_shape, source.row_strides
-    dims = [0] * 23
-    dims[0], dims[1] = rows, elements
-    dims[2], dims[3] = dtype_number(source.dtype), dtype_number(to.dtype)
-    dims[4] = source.row_bytes
-    dims[5] = len(shape)
-    dims[6] = (1 if name in low.checked else 0) | (
-        16 if to.columns else 32 if to.panel else 0
-    )
-    dims[7] = slot.slot
-    dims[11 : 11 + len(shape)] = shape
-    dims[17 : 17 + len(shape)] = strides
-    draft = Draft(
-        "gather",
-        [(slot, 0), place(to)],
-        dims,
-        units=max(rows, 1),
-        reads=[Access(slot, 0, 1)],
-        writes=[access(to, None if to.columns else ("rows", rows, 1))],
-        cost=20.0 + rows * (8 + elements * 0.12),
-        checks=bool(dims[6] & 1),
-        label=name,
-    )
-    if to.size:
-        low.steps.append(draft)
-        assert to.buffer is not None
-        low.gathers[to.buffer] = draft
-
 
 # ---------------------------------------------------------------- leaves, windows
 
@@ -110,9 +78,8 @@ def _get(low: Lowering, node: Node) -> View:
     return low.memo[source][node.attrs["index"]]
 
 
-@row("dot_general")
-def _dot_general(low: Lowering, node: Node) -> View:
-    return lower_product(low, node)
+row("dot_general")(lower_product)
+host("dot_general", can=can_host, emit=emit_product)
 
 
 @row("pad")
@@ -268,9 +235,9 @@ def _reduce_step(node: Node, form: tuple[int, int, int], dtype: str, to: View) -
 def _reduce_group(low: Lowering, node: Node, form: tuple[int, int, int]) -> View | None:
     """A reduction that computes what it reduces, if only it needs that."""
     child = node.inputs[0]
-    while child.op.name == "reshape" and low.only_reader(child):
+    while child.op.name == "reshape" and only_reader(low, child):
         child = child.inputs[0]
-    group = low.prologue(child)
+    group = prologue(low, child)
     if group is None:
         return None
     by_columns = child in low.by_columns and child is node.inputs[0]
@@ -288,7 +255,7 @@ def _reduce_group(low: Lowering, node: Node, form: tuple[int, int, int]) -> View
         # An operand's axes do not join so: compute it in a step of its own.
         view = low.memo[child] = low.laid(child)
         group.stores[child] = turned(view) if by_columns else view
-        low.emit_program(group)
+        emit_program(low, group)
         return None
     if to.size:
         low.steps.append(draft)
@@ -344,6 +311,9 @@ def host_column_sums(low: Lowering, node: Node, group: Group) -> None:
     else:
         x, (_, n, inner) = _arranged(low, x, node.attrs["axes"])
     _column_sums(low, node, x, None, n, inner, group)
+
+
+host("sum", can=columns, emit=host_column_sums)
 
 
 @row("argmax", "argmin")

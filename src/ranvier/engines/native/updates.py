@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ranvier.engines.native.hosting import emit_program
 from ranvier.engines.native.nodes import one_number
+from ranvier.engines.native.overwrites import in_place, readers_first
 from ranvier.engines.native.programs import Group
 from ranvier.engines.native.values import View, row_major
 from ranvier.graph.ir import Node
@@ -55,11 +57,11 @@ def update(low: Lowering, bundle: Bundle, rooms: Sequence[View]) -> None:
     for member in bundle.members:
         for node in (*member.gradients, *member.scalars.values()):
             low.value(node)
-    while (waiting := low.readers_first(nodes, inner)) is not None:
+    while (waiting := readers_first(low, nodes, inner)) is not None:
         low.busy.add(waiting)
         low.value(waiting)
     if any(node in low.memo for node in nodes) or any(
-        low.in_place(node, inner) is None
+        in_place(low, node, inner) is None
         for member in bundle.members
         for node in member.targets
     ):
@@ -92,7 +94,7 @@ def update(low: Lowering, bundle: Bundle, rooms: Sequence[View]) -> None:
     stores = {
         node: pooled(first.variables[role]) for node, role in first.targets.items()
     }
-    low.emit_program(Group((total,), first.nodes, stores, leaves))
+    emit_program(low, Group((total,), first.nodes, stores, leaves))
     low.done.update(nodes)
     for member in bundle.members:
         for node, role in member.targets.items():

@@ -20,20 +20,21 @@ import numpy as np
 from ranvier.engines.api import Unsupported
 from ranvier.engines.native.access_windows import PIECE_ROWS
 from ranvier.engines.native.draft import Draft, access
-from ranvier.engines.native.lowering import MAX_BUFFERS, Lowering, row
-from ranvier.engines.native.products import (
+from ranvier.engines.native.epilogues import (
     ADD,
     BIAS,
-    CALL_NS,
-    FMA_NS,
     MASK,
     RELU,
     SIDE_APART,
-    Product,
-    host_program,
     match_epilogue,
 )
+from ranvier.engines.native.groups import MAX_BUFFERS
+from ranvier.engines.native.hosting import emit_program, host_program
+from ranvier.engines.native.lowering import Lowering
+from ranvier.engines.native.operands import Product
+from ranvier.engines.native.products import CALL_NS, FMA_NS
 from ranvier.engines.native.programs import Group, place
+from ranvier.engines.native.table import host, row
 from ranvier.engines.native.values import PANEL, Buffer, View, number, row_major
 from ranvier.graph.ir import Node
 
@@ -362,10 +363,11 @@ def emit_conv(low: Lowering, node: Node, group: Group) -> None:
         _emit(low, node, view)
         group.leaves[node] = view
         group.accumulator = None
-        low.emit_program(group)
+        emit_program(low, group)
 
 
 _ANY = number(0.0, (), "float32")
+host("conv", "conv_input", can=can_host_conv, emit=emit_conv)
 
 
 @row("conv", "conv_input")
