@@ -83,8 +83,8 @@ def _flag(text: str) -> bool:
 VARIABLES: dict[str, Variable] = {
     "RANVIER_ENGINE": Variable(
         "native",
-        _one_of("native", "reference"),
-        "native, reference",
+        _one_of("native", "reference", "jax"),
+        "native, reference, jax",
         "the engine that runs models unless compile() names another",
     ),
     "RANVIER_HOME": Variable(

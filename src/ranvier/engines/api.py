@@ -6,6 +6,7 @@ Engines know nothing of layers; they see inputs, variables and outputs.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -174,13 +175,20 @@ class Unsupported(EnvironmentFault):
 _ENGINES = {
     "reference": "ranvier.engines.reference",
     "native": "ranvier.engines.native",
+    "jax": "ranvier.engines.jax",
 }
+#: Packages that engines need; the others need nothing that is not always there.
+_NEEDS = {"jax": "jax"}
 _loaded: dict[str, Engine] = {}
 
 
 def names() -> list[str]:
-    """Names of the engines."""
-    return sorted(_ENGINES)
+    """Names of the engines whose packages are installed."""
+    return sorted(
+        name
+        for name in _ENGINES
+        if name not in _NEEDS or importlib.util.find_spec(_NEEDS[name]) is not None
+    )
 
 
 def get(name: str) -> Engine:
@@ -188,6 +196,7 @@ def get(name: str) -> Engine:
 
     Raises:
         ShapeError: RV107, for an unknown name.
+        EnvironmentFault: RV801, where the package that it needs is missing.
     """
     if name not in _ENGINES:
         raise unknown_name("engine", name, _ENGINES)

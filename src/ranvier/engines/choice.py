@@ -22,10 +22,15 @@ def compile_graph(graph: Graph, engine: str | None = None) -> Any:
     """An executable of the graph on this engine, or on the reference engine.
 
     Where the native engine is not built or lacks an operation, the reference engine
-    runs the graph and a finding (RV502) says which operation it was.
+    runs the graph and a finding (RV502) says which operation it was. Other engines are
+    there to compare with, so nothing takes their place.
+
+    Raises:
+        Unsupported: RV502, when another engine lacks an operation.
+        EnvironmentFault: RV801, when the package that the engine needs is missing.
     """
     name = engine or default_engine()
-    if name == "reference":
+    if name != "native":
         return api.get(name).compile(graph)
     try:
         return api.get(name).compile(graph)

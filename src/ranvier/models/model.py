@@ -187,7 +187,7 @@ class Model(Layer):
             steps_per_execution: kept for Keras; a whole epoch is one execution.
             jit_compile: kept for Keras; every step is compiled.
             auto_scale_loss: kept for Keras.
-            engine: ``"native"`` (default) or ``"reference"``.
+            engine: ``"native"`` (default), ``"reference"`` or ``"jax"``.
         """
         given = {
             "optimizer": optimizer,
@@ -487,7 +487,7 @@ class Model(Layer):
             validation_steps: batches of a validation.
             validation_batch_size: `batch_size` by default.
             validation_freq: validate every so many epochs, or at these.
-            engine: ``"native"`` or ``"reference"``, for this call.
+            engine: ``"native"``, ``"reference"`` or ``"jax"``, for this call.
             allow_nan: train on values, and go on from losses, that are not finite
                 instead of refusing them.
 
