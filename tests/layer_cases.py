@@ -7,6 +7,7 @@ from typing import Any
 
 import composed_cases
 import numpy as np
+import preprocessing_cases
 import window_cases
 from layer_parts import Part
 
@@ -182,7 +183,9 @@ OTHERS |= {"GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"}
 CASES |= composed_cases.COMPOSED
 OTHERS |= composed_cases.OTHERS
 CASES |= window_cases.CASES
+CASES |= preprocessing_cases.CASES
 OTHERS |= window_cases.OTHERS
+OTHERS |= preprocessing_cases.OTHERS
 FLAT = [(name, args, shape) for name, many in CASES.items() for args, shape in many]
 IDS = [f"{name}-{i}" for name, many in CASES.items() for i in range(len(many))]
 
@@ -192,6 +195,8 @@ def inputs(name: str, shape: Any, rows: int, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     if isinstance(shape, list):
         shape = (sum(math.prod(s) for s in shape),)
+    if name in preprocessing_cases.INDICES:
+        return rng.integers(0, 4, (rows, *shape)).astype("int32")
     if name == "Embedding":
         return rng.integers(0, 7, (rows, *shape)).astype("int32")
     return rng.normal(size=(rows, *shape)).astype("float32")

@@ -52,7 +52,8 @@ def model_around(library: Any, layer: Any, name: str, shape: Any) -> Any:
         width = sum(math.prod(s) for s in shape)
         fed = fed_by_one_row(library, layer, shape, name in SPREAD)
         return library.Sequential([library.Input((width,)), fed])
-    dtype = "int32" if name == "Embedding" else "float32"
+    whole = name in ("CategoryEncoding", "Embedding")
+    dtype = "int32" if whole else "float32"
     return library.Sequential([library.Input(shape, dtype=dtype), layer])
 
 

@@ -18,6 +18,7 @@ from ranvier.layers.attention import (
     MultiHeadAttention,
 )
 from ranvier.layers.base import Layer
+from ranvier.layers.categories import CategoryEncoding, Discretization
 from ranvier.layers.convolution import Conv1D, Conv2D, Conv3D
 from ranvier.layers.convolution_depthwise import (
     DepthwiseConv1D,
@@ -38,7 +39,9 @@ from ranvier.layers.dropout import (
     SpatialDropout3D,
 )
 from ranvier.layers.einsum_dense import EinsumDense
+from ranvier.layers.images import CenterCrop, Resizing
 from ranvier.layers.input_spec import InputSpec
+from ranvier.layers.lookup import IntegerLookup, StringLookup
 from ranvier.layers.masking import Masking
 from ranvier.layers.merging import (
     Add,
@@ -92,6 +95,15 @@ from ranvier.layers.pooling_global import (
     GlobalMaxPooling3D,
 )
 from ranvier.layers.preprocessing import Normalization, Rescaling
+from ranvier.layers.random_images import (
+    RandomBrightness,
+    RandomContrast,
+    RandomCrop,
+    RandomFlip,
+    RandomRotation,
+    RandomTranslation,
+    RandomZoom,
+)
 from ranvier.layers.recurrent import (
     GRU,
     LSTM,
@@ -124,6 +136,7 @@ from ranvier.layers.row_normalization import (
     UnitNormalization,
 )
 from ranvier.layers.spectral import SpectralNormalization
+from ranvier.layers.text import TextVectorization
 from ranvier.layers.upsampling import UpSampling1D, UpSampling2D, UpSampling3D
 from ranvier.layers.wrapping import Lambda, TimeDistributed, Wrapper
 
@@ -203,6 +216,8 @@ __all__ = [
     "AvgPool3D",
     "BatchNormalization",
     "Bidirectional",
+    "CategoryEncoding",
+    "CenterCrop",
     "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
@@ -222,6 +237,7 @@ __all__ = [
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
+    "Discretization",
     "Dot",
     "Dropout",
     "EinsumDense",
@@ -248,6 +264,7 @@ __all__ = [
     "Input",
     "InputLayer",
     "InputSpec",
+    "IntegerLookup",
     "LSTMCell",
     "Lambda",
     "Layer",
@@ -268,10 +285,18 @@ __all__ = [
     "PReLU",
     "Permute",
     "RMSNormalization",
+    "RandomBrightness",
+    "RandomContrast",
+    "RandomCrop",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomTranslation",
+    "RandomZoom",
     "ReLU",
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "Resizing",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",
@@ -284,7 +309,9 @@ __all__ = [
     "SpatialDropout3D",
     "SpectralNormalization",
     "StackedRNNCells",
+    "StringLookup",
     "Subtract",
+    "TextVectorization",
     "TimeDistributed",
     "UnitNormalization",
     "UpSampling1D",

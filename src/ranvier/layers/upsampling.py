@@ -39,7 +39,7 @@ def _lanczos(radius: int) -> Any:
 
 
 #: name -> (how far a place of the input reaches, its weight at a distance)
-_KERNELS: dict[str, tuple[int, Any]] = {
+KERNELS: dict[str, tuple[int, Any]] = {
     "bilinear": (1, _triangle),
     "bicubic": (2, _cubic),
     "lanczos3": (3, _lanczos(3)),
@@ -49,7 +49,7 @@ _KERNELS: dict[str, tuple[int, Any]] = {
 
 def _weighted(x: Any, axis: int, factor: int, interpolation: str) -> Any:
     """Each new place as the sum of its neighbours in the input, by distance."""
-    radius, kernel = _KERNELS[interpolation]
+    radius, kernel = KERNELS[interpolation]
     widths = [(0, 0)] * x.ndim
     widths[axis] = (radius, radius)
     wide = ops.pad(x, widths)
@@ -138,7 +138,7 @@ class UpSampling2D(Layer):
         array([0., 1., 3., 4.], dtype=float32)
     """
 
-    _parameters = {"interpolation": OneOf("nearest", *_KERNELS)}
+    _parameters = {"interpolation": OneOf("nearest", *KERNELS)}
 
     def __init__(
         self,

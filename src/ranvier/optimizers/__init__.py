@@ -22,6 +22,8 @@ from ranvier.optimizers.base import Optimizer
 from ranvier.optimizers.ftrl import Ftrl
 from ranvier.optimizers.lamb import Lamb
 from ranvier.optimizers.lion import Lion
+from ranvier.optimizers.loss_scale import LossScaleOptimizer
+from ranvier.optimizers.muon import Muon
 from ranvier.optimizers.nadam import Nadam
 from ranvier.optimizers.rmsprop import RMSprop
 from ranvier.optimizers.sgd import SGD
@@ -37,6 +39,8 @@ __all__ = [
     "Ftrl",
     "Lamb",
     "Lion",
+    "LossScaleOptimizer",
+    "Muon",
     "Nadam",
     "Optimizer",
     "RMSprop",
@@ -57,6 +61,8 @@ _CLASSES = (
     Ftrl,
     Lamb,
     Lion,
+    LossScaleOptimizer,
+    Muon,
     Nadam,
     RMSprop,
 )

@@ -179,8 +179,9 @@ class Optimizer(OptimizerState):
             # An optimizer written Keras's way: it assigns by itself.
             rate = self.learning_rate
             for variable in variables:
-                if self._decays(variable):
-                    factor = ops.cast(rate, variable.dtype) * self.weight_decay
+                decay = self._decay(variable)
+                if decay is not None:
+                    factor = ops.cast(rate, variable.dtype) * decay
                     variable.assign(variable.value - variable.value * factor)
             for grad, variable in zip(grads, variables, strict=True):
                 self.update_step(grad, variable, rate)
@@ -198,8 +199,9 @@ class Optimizer(OptimizerState):
         if dtype != "float32":
             hyper = {name: ops.cast(value, dtype) for name, value in hyper.items()}
         param = variable.value
-        if self._decays(variable):
-            param = param - param * (hyper["learning_rate"] * self.weight_decay)
+        decay = self._decay(variable)
+        if decay is not None:
+            param = param - param * (hyper["learning_rate"] * decay)
         slots = self._slots[self._index[variable]]
         values = {name: slot.value for name, slot in slots.items()}
         new_param, new_values = self.update(param, grad, values, hyper)
@@ -246,11 +248,15 @@ class Optimizer(OptimizerState):
         names = sorted(set(var_names or ()))
         self._excluded_pattern = re.compile("|".join(names)) if names else None
 
-    def _decays(self, variable: Variable) -> bool:
-        if self.weight_decay is None or variable in self._excluded:
-            return False
+    def _decay(self, variable: Variable) -> float | None:
+        """The weight decay of a variable; ``None`` for none."""
+        return None if self._excludes(variable) else self.weight_decay
+
+    def _excludes(self, variable: Variable) -> bool:
         pattern = self._excluded_pattern
-        return pattern is None or pattern.search(variable.name) is None
+        return variable in self._excluded or (
+            pattern is not None and pattern.search(variable.name) is not None
+        )
 
     def _update_averages(self) -> None:
         iterations = self.iterations

@@ -301,13 +301,14 @@ class OptimizerState:
         """Sets all of `variables`; shapes must agree."""
         if not self.built:
             raise self._bad("set_weights() before build()", "call build(variables)")
-        if len(weights) != len(self._variables):
+        variables = self.variables
+        if len(weights) != len(variables):
             raise self._bad(
                 f"set_weights() got {len(weights)} arrays for "
-                f"{len(self._variables)} variables",
+                f"{len(variables)} variables",
                 "pass one array per entry of optimizer.variables",
             )
-        for variable, weight in zip(self._variables, weights, strict=True):
+        for variable, weight in zip(variables, weights, strict=True):
             if tuple(np.shape(weight)) != tuple(variable.shape):
                 raise self._bad(
                     f"{variable.name} has shape {tuple(variable.shape)}, "
@@ -318,9 +319,9 @@ class OptimizerState:
 
     def save_own_variables(self, store: Any) -> None:
         """Writes `variables` under "0", "1", …; iteration is int32, as Keras has it."""
-        for i, variable in enumerate(self._variables):
+        for i, variable in enumerate(self.variables):
             value = np.asarray(variable.numpy())
-            if variable is self._iterations:
+            if variable.kind == "counter":
                 value = value.astype("int32")
             store[str(i)] = value
 
@@ -330,11 +331,11 @@ class OptimizerState:
         Raises:
             ShapeError: RV108 if the number of variables differs.
         """
-        keys = list(store.keys())
-        if len(keys) != len(self._variables):
+        keys, variables = list(store.keys()), self.variables
+        if len(keys) != len(variables):
             raise self._misfit(
                 f"the file has {len(keys)} optimizer variables, this optimizer has "
-                f"{len(self._variables)}"
+                f"{len(variables)}"
             )
-        for i, variable in enumerate(self._variables):
+        for i, variable in enumerate(variables):
             variable.assign(np.asarray(store[str(i)]).astype(variable.dtype))
