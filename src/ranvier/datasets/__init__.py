@@ -12,10 +12,25 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ranvier.datasets import boston_housing as boston_housing
+    from ranvier.datasets import california_housing as california_housing
+    from ranvier.datasets import cifar10 as cifar10
+    from ranvier.datasets import cifar100 as cifar100
     from ranvier.datasets import fashion_mnist as fashion_mnist
+    from ranvier.datasets import imdb as imdb
     from ranvier.datasets import mnist as mnist
+    from ranvier.datasets import reuters as reuters
 
-__all__ = ["fashion_mnist", "mnist"]
+__all__ = [
+    "boston_housing",
+    "california_housing",
+    "cifar10",
+    "cifar100",
+    "fashion_mnist",
+    "imdb",
+    "mnist",
+    "reuters",
+]
 
 
 def __getattr__(name: str) -> Any:

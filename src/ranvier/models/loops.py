@@ -317,8 +317,10 @@ def fit(
             f"RV401 continuing after {model._epochs_done} epochs: weights and optimizer "
             "state are kept; model.reset() starts afresh"
         )
-    model.__dict__["_epochs_done"] = max(model._epochs_done, initial_epoch)
     hooks.on_train_begin()
+    # Set by BackupAndRestore, which has taken up an interrupted run.
+    initial_epoch = model.__dict__.pop("_initial_epoch", 0) or initial_epoch
+    model.__dict__["_epochs_done"] = max(model._epochs_done, initial_epoch)
     logs: dict[str, Any] = {}
     seed = shuffle_seed(model)
     for epoch in range(initial_epoch, epochs):

@@ -29,13 +29,27 @@ if TYPE_CHECKING:
     )
     from ranvier.models.registry import serialize_keras_object as serialize_keras_object
     from ranvier.utils.archives import extract_archive as extract_archive
+    from ranvier.utils.directories import (
+        image_dataset_from_directory as image_dataset_from_directory,
+    )
+    from ranvier.utils.directories import (
+        text_dataset_from_directory as text_dataset_from_directory,
+    )
     from ranvier.utils.files import atomic_write as atomic_write
     from ranvier.utils.files import get_file as get_file
     from ranvier.utils.files import hash_file as hash_file
+    from ranvier.utils.images import array_to_img as array_to_img
+    from ranvier.utils.images import img_to_array as img_to_array
+    from ranvier.utils.images import load_img as load_img
+    from ranvier.utils.images import save_img as save_img
     from ranvier.utils.numerical import normalize as normalize
     from ranvier.utils.numerical import pad_sequences as pad_sequences
     from ranvier.utils.numerical import to_categorical as to_categorical
     from ranvier.utils.seeds import set_random_seed as set_random_seed
+    from ranvier.utils.splitting import split_dataset as split_dataset
+    from ranvier.utils.splitting import (
+        timeseries_dataset_from_array as timeseries_dataset_from_array,
+    )
     from ranvier.utils.steps import is_keras_tensor as is_keras_tensor
     from ranvier.utils.steps import pack_x_y_sample_weight as pack_x_y_sample_weight
     from ranvier.utils.steps import unpack_x_y_sample_weight as unpack_x_y_sample_weight
@@ -44,6 +58,7 @@ _HOMES = {
     "CustomObjectScope": "ranvier._registered",
     "PyDataset": "ranvier.data.batches",
     "Sequence": "ranvier.data.batches",
+    "array_to_img": "ranvier.utils.images",
     "atomic_write": "ranvier.utils.files",
     "clear_session": "ranvier._lookup",
     "custom_object_scope": "ranvier._registered",
@@ -56,14 +71,21 @@ _HOMES = {
     "get_registered_name": "ranvier._registered",
     "get_registered_object": "ranvier._registered",
     "hash_file": "ranvier.utils.files",
+    "image_dataset_from_directory": "ranvier.utils.directories",
+    "img_to_array": "ranvier.utils.images",
     "is_interactive_logging_enabled": "ranvier.config",
     "is_keras_tensor": "ranvier.utils.steps",
+    "load_img": "ranvier.utils.images",
     "normalize": "ranvier.utils.numerical",
     "pack_x_y_sample_weight": "ranvier.utils.steps",
     "pad_sequences": "ranvier.utils.numerical",
     "register_keras_serializable": "ranvier._registered",
+    "save_img": "ranvier.utils.images",
     "serialize_keras_object": "ranvier.models.registry",
     "set_random_seed": "ranvier.utils.seeds",
+    "split_dataset": "ranvier.utils.splitting",
+    "text_dataset_from_directory": "ranvier.utils.directories",
+    "timeseries_dataset_from_array": "ranvier.utils.splitting",
     "to_categorical": "ranvier.utils.numerical",
     "unpack_x_y_sample_weight": "ranvier.utils.steps",
 }
