@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import numpy as np
@@ -11,6 +14,7 @@ import ranvier
 from ranvier import callbacks
 
 ARGUMENTS: dict[str, Any] = {
+    "BackupAndRestore": lambda folder: {"backup_dir": folder / "backup"},
     "CSVLogger": lambda folder: {"filename": folder / "log.csv"},
     "EarlyStopping": lambda folder: {"monitor": "loss"},
     "LearningRateScheduler": lambda folder: {"schedule": lambda epoch, rate: rate},
@@ -25,13 +29,45 @@ NAMES = sorted(n for n in callbacks.__all__ if n != "CallbackList")
 
 def model() -> Any:
     made = ranvier.Sequential([ranvier.Input((3,)), ranvier.layers.Dense(1)])
-    made.compile("sgd", "mse")
+    made.compile(ranvier.optimizers.SGD(use_ema=True), "mse")
     return made
 
 
+class Taking(BaseHTTPRequestHandler):
+    """Takes whatever is sent to it."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *args: Any) -> None:
+        """Nothing on the terminal."""
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Where something takes what a callback sends."""
+    server = HTTPServer(("127.0.0.1", 0), Taking)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_a_callback_goes_through_training(name: str, tmp_path: Any) -> None:
+def test_a_callback_goes_through_training(
+    name: str, tmp_path: Any, address: str
+) -> None:
+    if name == "TensorBoard":
+        pytest.importorskip("tensorboardX")
     given = ARGUMENTS.get(name, lambda folder: {})(tmp_path)
+    if name == "RemoteMonitor":
+        given = {"root": address}
+    if name == "TensorBoard":
+        given = {"log_dir": str(tmp_path)}
     callback = getattr(callbacks, name)(**given)
     x = np.ones((10, 3), "float32")
     trained = model()
