@@ -93,7 +93,9 @@ def drive(module, given, curve):
     return model
 
 
-@pytest.mark.parametrize(("name", "arguments"), RUNS, ids=str)
+@pytest.mark.parametrize(
+    ("name", "arguments"), RUNS, ids=[f"{name}-{i}" for i, (name, _) in enumerate(RUNS)]
+)
 def test_same_acts(keras, name, arguments):
     for curve in CURVES:
         with warnings.catch_warnings():
