@@ -77,6 +77,12 @@ constexpr int kQuick = 40;    // looks without a pause: most barriers are over b
 constexpr int kSpins = 1500;  // pauses before giving the core away
 constexpr int kYields = 200;  // yields before an idle worker sleeps
 
+// With more workers than cores, who waits keeps the one it waits for from running: give the core away at once.
+int pauses(int workers) {
+  static const int cores = static_cast<int>(std::thread::hardware_concurrency());  // that this process may use
+  return workers > cores ? kQuick : kSpins;
+}
+
 struct Team {
   std::mutex busy;                           // held by the caller whose job runs
   alignas(64) std::atomic<uint32_t> job{0};  // bumped to start a job; idle workers wait on it
@@ -91,7 +97,8 @@ struct Team {
   TeamFn fn = nullptr;
   void* context = nullptr;
   int workers = 1;
-  int started = 0;  // threads besides the caller
+  int spins = kSpins;  // of this job: pauses(workers)
+  int started = 0;     // threads besides the caller
 
   void sleep(uint32_t seen) {
 #if defined(__linux__)
@@ -110,14 +117,15 @@ struct Team {
 
   void serve(int me, uint32_t seen) {
     FlushDenormals flush;
+    int limit = kSpins;
     for (;;) {
       int tries = 0;
       uint32_t now;
       while ((now = job.load(std::memory_order_acquire)) == seen) {
-        if (tries < kSpins) {
+        if (tries < limit) {
           ++tries;
           pause_cpu();
-        } else if (tries < kSpins + kYields) {
+        } else if (tries < limit + kYields) {
           ++tries;
           sched_yield();
         } else {
@@ -128,6 +136,7 @@ struct Team {
       }
       seen = now;
       if (me < workers) { fn(context, me, workers); }
+      limit = spins;
       done.fetch_add(1, std::memory_order_release);
     }
   }
@@ -188,6 +197,7 @@ void team_run(int workers, TeamFn fn, void* context, int64_t scratch_bytes) {
   team.fn = fn;
   team.context = context;
   team.workers = workers;
+  team.spins = pauses(workers);
   team.done.store(0, std::memory_order_relaxed);
   for (int w = 0; w < workers; ++w) team.counts[w].reached.store(0, std::memory_order_relaxed);
   t_inside = &team;
@@ -198,7 +208,7 @@ void team_run(int workers, TeamFn fn, void* context, int64_t scratch_bytes) {
   // Every started thread answers, also those without work, so that none can still read this job's fields later.
   const uint32_t all = static_cast<uint32_t>(team.started);
   for (int tries = 0; team.done.load(std::memory_order_acquire) < all; ++tries) {
-    if (tries < kSpins) pause_cpu();
+    if (tries < team.spins) pause_cpu();
     else sched_yield();
   }
 }
@@ -214,7 +224,7 @@ void team_barrier(int worker, int workers) {
     const std::atomic<uint32_t>& theirs = team.counts[other].reached;
     for (int tries = 0; static_cast<int32_t>(theirs.load(std::memory_order_acquire) - here) < 0; ++tries) {
       if (tries < kQuick) continue;
-      if (tries < kSpins) pause_cpu();
+      if (tries < team.spins) pause_cpu();
       else sched_yield();
     }
   }

@@ -175,24 +175,24 @@ def divide(steps: Sequence[Draft], keep: Sequence[Buffer], workers: int) -> None
         )
 
     each = {id(step) for step in steps if may(step)}
-    # All that writes a buffer must agree, and somebody beside the first worker read it.
-    while True:
-        dropped = {
-            id(step)
-            for step in steps
-            if id(step) in each
-            and not (
-                all(id(w) in each for a in step.writes for w in writers[a.buffer])
-                and any(
-                    id(reader) in each - {id(step)} or not reader.single
-                    for a in step.writes
-                    for reader, _ in readers.get(a.buffer, ())
-                )
-            )
-        }
-        if not dropped:
-            break
-        each -= dropped
+
+    def stays(step: Draft) -> bool:
+        # All that writes a buffer must agree, and somebody beside the first worker
+        # read it.
+        return all(id(w) in each for a in step.writes for w in writers[a.buffer]) and any(
+            (reader is not step and id(reader) in each) or not reader.single
+            for a in step.writes
+            for reader, _ in readers.get(a.buffer, ())
+        )
+
+    doubtful = [step for step in reversed(steps) if id(step) in each]
+    while doubtful:
+        step = doubtful.pop()
+        if id(step) not in each or stays(step):
+            continue
+        each.discard(id(step))
+        for a in (*step.reads, *step.writes):  # those that counted on it
+            doubtful.extend(writers.get(a.buffer, ()))
     for step in steps:
         if id(step) in each:
             step.single = 2
