@@ -13,6 +13,13 @@ from hypothesis import HealthCheck, settings
 # Graphs are checked between passes, also in processes that tests start.
 os.environ.setdefault("RANVIER_VERIFY", "1")
 
+# Processes of pytest-xdist share the cores: with more threads than cores, workers of the
+# engine wait for each other's turn at every step. Tests about threads ask for them.
+_PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if _PROCESSES > 1:
+    _CORES = len(os.sched_getaffinity(0))
+    os.environ.setdefault("RANVIER_THREADS", str(max(1, _CORES // _PROCESSES)))
+
 # A shell's background job ignores Ctrl-C, and so would the tests that press it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -74,6 +81,11 @@ def pytest_collection_modifyitems(
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = kept
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes are numbered: compressed ones hold the time, and names of tests must not."""
+    return argname if isinstance(val, bytes) else None
 
 
 def pytest_ignore_collect(collection_path: os.PathLike[str]) -> bool | None:

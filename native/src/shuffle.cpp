@@ -1,47 +1,58 @@
+#include <algorithm>
 #include <cstring>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
 #include "rng.h"
+#include "team.h"
 
 namespace rv {
 namespace {
 
 constexpr int kRounds = 6, kWords = 8;  // of keys: two blocks of random words
-constexpr int kBlock = 2048;
+constexpr int64_t kShared = 20000;  // rows from which a second worker is worth waking
+constexpr int kBlock = 2048, kRunBits = 5, kRun = 1 << kRunBits;
 
-inline uint32_t mix(uint32_t h, uint32_t key) {
-  h = (h + key) * 0x9E3779B1u;
-  h ^= h >> 15;
-  h *= 0x85EBCA77u;
-  return h >> 16;
+// Halves of a row number have at most 16 bits, and so has all arithmetic on them: a vector holds twice as many of them.
+inline uint16_t mix(uint16_t h, uint32_t key) {
+  h = static_cast<uint16_t>((h + (key & 0xFFFFu)) * 0x9E37u);
+  h ^= h >> 7;
+  h = static_cast<uint16_t>((h + (key >> 16)) * 0xCA6Bu);
+  return h ^ (h >> 9);
 }
 
-// Images of first .. first + kBlock. The loops over i become vector code; integers give the same bits on every machine.
+// Images of first .. first + kBlock. The inner loop becomes vector code; integers give the same bits on every machine.
+__attribute__((always_inline)) inline void permute(uint32_t first, const uint32_t* __restrict keys, int low, int high,
+                                                   uint32_t* __restrict to) {
+  const auto mask = [](int bits) { return static_cast<uint16_t>((uint32_t{1} << bits) - 1); };
+  const uint16_t low_mask = mask(low), high_mask = mask(high);
+  const int run = low < kRunBits ? 1 << low : kRun;  // numbers with the same left half
+  for (int i = 0; i < kBlock; i += run) {
+    const uint32_t x = first + static_cast<uint32_t>(i);
+    const uint16_t same = static_cast<uint16_t>(x >> low), start = static_cast<uint16_t>(x) & low_mask;
+    for (int j = 0; j < kRun; ++j) {
+      uint16_t left = same, right = static_cast<uint16_t>(start + j);
+      for (int r = 0; r < kRounds; r += 2) {
+        left ^= mix(right, keys[r]) & high_mask;
+        right ^= mix(left, keys[r + 1]) & low_mask;
+      }
+      to[i + j] = uint32_t{left} << low | right;
+    }
+  }
+}
+
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
-__attribute__((target_clones("avx512f", "avx2", "default")))
+__attribute__((target_clones("avx2", "default")))
 #endif
 void images(uint32_t first, const uint32_t* keys, int low, int high, uint32_t* to) {
-  uint32_t left[kBlock], right[kBlock];
-  const uint32_t low_mask = (uint32_t{1} << low) - 1, high_mask = high >= 32 ? ~0u : (uint32_t{1} << high) - 1;
-  for (int i = 0; i < kBlock; ++i) {
-    const uint32_t x = first + static_cast<uint32_t>(i);
-    left[i] = x >> low;
-    right[i] = x & low_mask;
-  }
-  for (int r = 0; r < kRounds; r += 2) {
-    const uint32_t even = keys[r], odd = keys[r + 1];
-    for (int i = 0; i < kBlock; ++i) left[i] ^= mix(right[i], even) & high_mask;
-    for (int i = 0; i < kBlock; ++i) right[i] ^= mix(left[i], odd) & low_mask;
-  }
-  for (int i = 0; i < kBlock; ++i) to[i] = left[i] << low | right[i];
+  permute(first, keys, low, high, to);
 }
 
-// Those of kBlock images that are rows, in order; returns how many. `to` has room for all.
-int64_t keep(const uint32_t* image, uint32_t n, int64_t* to) {
+// Those of so many images that are rows, in order; returns how many. `to` has room for all, and a vector more.
+int64_t keep(const uint32_t* image, int images, uint32_t n, int64_t* to) {
   int64_t kept = 0;
-  for (int i = 0; i < kBlock; ++i) {
+  for (int i = 0; i < images; ++i) {
     to[kept] = image[i];  // written without a branch, kept if it is a row
     kept += image[i] < n;
   }
@@ -49,10 +60,14 @@ int64_t keep(const uint32_t* image, uint32_t n, int64_t* to) {
 }
 
 #if defined(__x86_64__)
-// The same, sixteen at a time. Compilers do not find this instruction by themselves.
-__attribute__((target("avx512f"))) int64_t keep_wide(const uint32_t* image, uint32_t n, int64_t* to) {
+// Both with AVX-512; compilers do not find the instruction that packs what is kept by themselves.
+__attribute__((target("avx512f,avx512bw,prefer-vector-width=512"))) void images_wide(uint32_t first, const uint32_t* keys,
+                                                                                     int low, int high, uint32_t* to) {
+  permute(first, keys, low, high, to);
+}
+__attribute__((target("avx512f"))) int64_t keep_wide(const uint32_t* image, int images, uint32_t n, int64_t* to) {
   const int64_t* start = to;
-  for (int i = 0; i < kBlock; i += 16) {
+  for (int i = 0; i < images; i += 16) {
     const __m512i x = _mm512_loadu_si512(image + i);
     const __mmask16 rows = _mm512_cmplt_epu32_mask(x, _mm512_set1_epi32(static_cast<int>(n)));
     const __m512i packed = _mm512_maskz_compress_epi32(rows, x);
@@ -63,44 +78,65 @@ __attribute__((target("avx512f"))) int64_t keep_wide(const uint32_t* image, uint
   return to - start;
 }
 bool wide() {
-  static const bool can = __builtin_cpu_supports("avx512f");
+  static const bool can = __builtin_cpu_supports("avx512bw");
   return can;
 }
 #else
+constexpr auto images_wide = images;
 constexpr auto keep_wide = keep;
 bool wide() { return false; }
 #endif
 
+// The rows among the images of numbers first .. last. They go to `to` upwards, or end there: `back` takes blocks from the
+// last one down, so that two workers meet without knowing how many rows the other finds.
+void fill(const uint32_t* keys, int low, int high, uint32_t first, uint32_t last, uint32_t n, bool back, int64_t* to) {
+  uint32_t image[kBlock + kRun];  // a run may be shorter than a vector: the next one overwrites what is too much
+  int64_t rows[kBlock + 16];      // as above
+  for (uint32_t done = first; done < last; done += kBlock) {
+    const uint32_t size = last - done < kBlock ? last - done : kBlock;
+    const uint32_t block = back ? last - (done - first) - size : done;
+    (wide() ? images_wide : images)(block, keys, low, high, image);
+    const int64_t kept = (wide() ? keep_wide : keep)(image, static_cast<int>(size), n, rows);
+    if (back) to -= kept;
+    std::memcpy(to, rows, static_cast<size_t>(kept) * sizeof *rows);
+    if (!back) to += kept;
+  }
+}
+
+struct Order {
+  uint32_t keys[kWords], n;
+  int low, high;
+  int64_t* to;
+};
+
 }  // namespace
 
-void shuffle_order(uint64_t seed, uint64_t epoch, int64_t n, int64_t* to) {
+void shuffle_order(uint64_t seed, uint64_t epoch, int64_t n, int64_t* to, int workers) {
   if (n <= 0) return;
   if (n > int64_t{0x80000000}) {
     for (int64_t i = 0; i < n; ++i) to[i] = i;  // beyond two billion rows: as they lie
     return;
   }
-  uint32_t keys[kWords];
+  Order order;
   for (uint32_t block = 0; block < kWords / 4; ++block) {
     const Words4 w = philox(static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32), block, 0,
                             static_cast<uint32_t>(epoch), kShuffleStream);
-    std::memcpy(keys + 4 * block, w.v, sizeof w.v);
+    std::memcpy(order.keys + 4 * block, w.v, sizeof w.v);
   }
   int bits = 8;
   while ((int64_t{1} << bits) < n) ++bits;
-  const int low = bits / 2, high = bits - low;
-  const int64_t domain = int64_t{1} << bits;
-  uint32_t image[kBlock];
-  int64_t done = 0;
-  for (int64_t first = 0; first < domain; first += kBlock) {
-    images(static_cast<uint32_t>(first), keys, low, high, image);
-    const int64_t count = domain - first < kBlock ? domain - first : kBlock;
-    if (count == kBlock && n - done >= kBlock) {
-      done += (wide() ? keep_wide : keep)(image, static_cast<uint32_t>(n), to + done);
-    } else {
-      for (int64_t i = 0; i < count; ++i)
-        if (image[i] < static_cast<uint64_t>(n)) to[done++] = image[i];
-    }
-  }
+  order.n = static_cast<uint32_t>(n), order.to = to;
+  order.low = bits / 2, order.high = bits - order.low;
+  team_run(
+      n < kShared ? 1 : std::min(workers, 2),
+      [](void* context, int worker, int all) {
+        const Order& o = *static_cast<Order*>(context);
+        const uint32_t domain = static_cast<uint32_t>(uint64_t{1} << (o.low + o.high)), half = domain / 2;
+        if (all == 1) return fill(o.keys, o.low, o.high, 0, domain, o.n, false, o.to);
+        if (worker == 0) fill(o.keys, o.low, o.high, 0, half, o.n, false, o.to);
+        else fill(o.keys, o.low, o.high, half, domain, o.n, true, o.to + o.n);
+      },
+      &order);
 }
 
 }  // namespace rv

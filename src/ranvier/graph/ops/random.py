@@ -88,12 +88,15 @@ random_bits = op(
 ROUNDS = 6
 
 
-def _mix(x: Array, key: int) -> Array:
-    """Sixteen well mixed bits of a 32-bit word and a key."""
-    h = (x + np.uint32(key)) * np.uint32(0x9E3779B1)
-    h ^= h >> np.uint32(15)
-    h *= np.uint32(0x85EBCA77)
-    return h >> np.uint32(16)
+def _mix(x: Array, key: np.uint32) -> Array:
+    """Sixteen well mixed bits of a 16-bit word and a 32-bit key.
+
+    Products keep their low half: 16-bit numbers go twice as many into a vector.
+    """
+    h = (x + np.uint16(key & 0xFFFF)) * np.uint16(0x9E37)
+    h ^= h >> np.uint16(7)
+    h = (h + np.uint16(key >> 16)) * np.uint16(0xCA6B)
+    return h ^ (h >> np.uint16(9))
 
 
 def permutation(seed: int, epoch: int, n: int) -> Array:
@@ -108,10 +111,15 @@ def permutation(seed: int, epoch: int, n: int) -> Array:
     keys = random_bits_reference(np.asarray(key, np.uint32), (ROUNDS,))
     bits = max(8, (max(n, 1) - 1).bit_length())
     low = bits // 2
+    low_mask = np.uint16((1 << low) - 1)
+    high_mask = np.uint16((1 << (bits - low)) - 1)
     x = np.arange(1 << bits, dtype=np.uint32)
-    left, right = x >> np.uint32(low), x & np.uint32((1 << low) - 1)
+    left, right = (
+        (x >> np.uint32(low)).astype(np.uint16),
+        x.astype(np.uint16) & low_mask,
+    )
     for i in range(0, ROUNDS, 2):
-        left = left ^ (_mix(right, keys[i]) & np.uint32((1 << (bits - low)) - 1))
-        right = right ^ (_mix(left, keys[i + 1]) & np.uint32((1 << low) - 1))
+        left = left ^ (_mix(right, keys[i]) & high_mask)
+        right = right ^ (_mix(left, keys[i + 1]) & low_mask)
     order = (left.astype(np.int64) << low) | right
     return order[order < n]
