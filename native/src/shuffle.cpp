@@ -11,7 +11,7 @@ namespace rv {
 namespace {
 
 constexpr int kRounds = 6, kWords = 8;  // of keys: two blocks of random words
-constexpr int64_t kShared = 20000;  // rows from which a second worker is worth waking
+constexpr int64_t kShared = 20000;      // rows from which a second worker is worth waking
 constexpr int kBlock = 2048, kRunBits = 5, kRun = 1 << kRunBits;
 
 // Halves of a row number have at most 16 bits, and so has all arithmetic on them: a vector holds twice as many of them.
@@ -61,8 +61,9 @@ int64_t keep(const uint32_t* image, int images, uint32_t n, int64_t* to) {
 
 #if defined(__x86_64__)
 // Both with AVX-512; compilers do not find the instruction that packs what is kept by themselves.
-__attribute__((target("avx512f,avx512bw,prefer-vector-width=512"))) void images_wide(uint32_t first, const uint32_t* keys,
-                                                                                     int low, int high, uint32_t* to) {
+__attribute__((target("avx512f,avx512bw,prefer-vector-width=512"))) void images_wide(uint32_t first,
+                                                                                     const uint32_t* keys, int low,
+                                                                                     int high, uint32_t* to) {
   permute(first, keys, low, high, to);
 }
 __attribute__((target("avx512f"))) int64_t keep_wide(const uint32_t* image, int images, uint32_t n, int64_t* to) {
