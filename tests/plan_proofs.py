@@ -45,7 +45,7 @@ class Made:
 
 @contextmanager
 def recorded(threads: int, share_all: bool = False) -> Iterator[list[Made]]:
-    """Plans made meanwhile, as if the machine had so many threads.
+    """Plans made meanwhile, as if the machine had so many threads and all paid.
 
     They run on one worker, which gives the same bits, and plans are not proven: tests
     do that themselves.
@@ -75,8 +75,8 @@ def recorded(threads: int, share_all: bool = False) -> Iterator[list[Made]]:
         patch.setattr(engine, "emit", emit)
         patch.setattr(engine, "Compiled", compiled)
         patch.setattr(races, "check", check)
+        patch.setattr(engine, "pays", lambda steps, workers: True)
         if share_all:
-            patch.setattr(engine, "ALONE_NS", 0.0)
             patch.setattr(draft, "SHARE_NS", 0.0)
         yield made
 

@@ -29,6 +29,9 @@ ALIGN = 64
 TAIL = 256
 #: Below so many nanoseconds of work a step is not worth sharing.
 SHARE_NS = 1500.0
+#: Nanoseconds for a byte of state that others have read since its owner wrote it: the
+#: next write waits until they have given it up. Measured on weights of 100 KiB.
+GIVE_NS = 0.6
 #: Up to so many workers each gathers all rows of a batch that all of them read: memory
 #: that another core has written arrives line by line, later than a copy of one's own.
 GATHERERS = 4
@@ -137,9 +140,13 @@ def divide(steps: Sequence[Draft], keep: Sequence[Buffer], workers: int) -> None
         keep: Buffers read after the last step: these stay in common.
         workers: How many there are.
     """
+    kept = _divided_updates(steps)
     for step in steps:
         # Every worker looks at the flag of a loop.
-        small = step.units <= 1 or (step.cost < SHARE_NS and not step.together)
+        small = step.units <= 1 or (
+            step.cost + _given(step, kept) * GIVE_NS / workers < SHARE_NS
+            and not step.together
+        )
         step.single = int(small and not step.loop)
     if workers == 1 or any(step.loop for step in steps):
         return
@@ -179,7 +186,9 @@ def divide(steps: Sequence[Draft], keep: Sequence[Buffer], workers: int) -> None
     def stays(step: Draft) -> bool:
         # All that writes a buffer must agree, and somebody beside the first worker
         # read it.
-        return all(id(w) in each for a in step.writes for w in writers[a.buffer]) and any(
+        return all(
+            id(w) in each for a in step.writes for w in writers[a.buffer]
+        ) and any(
             (reader is not step and id(reader) in each) or not reader.single
             for a in step.writes
             for reader, _ in readers.get(a.buffer, ())
@@ -198,6 +207,22 @@ def divide(steps: Sequence[Draft], keep: Sequence[Buffer], workers: int) -> None
             step.single = 2
             for a in step.writes:
                 a.buffer.space = "own"
+
+
+def _divided_updates(steps: Sequence[Draft]) -> set[tuple[Buffer, Share]]:
+    """Parts of state that workers keep each for itself, as their updates divide them."""
+    return {
+        (a.buffer, a.share)
+        for step in steps
+        if step.units > 1 and step.cost >= SHARE_NS
+        for a in step.writes
+        if a.buffer.space == "slot" and a.share is not None
+    }
+
+
+def _given(step: Draft, kept: set[tuple[Buffer, Share]]) -> int:
+    """Bytes that their owners would give away if one worker ran a step alone."""
+    return sum(a.high - a.low for a in step.reads if (a.buffer, a.share) in kept)
 
 
 def place_buffers(steps: Sequence[Draft], keep: Sequence[Buffer], space: str) -> int:

@@ -44,6 +44,7 @@ from ranvier.engines.native.plan import Fault as KernelFault
 from ranvier.engines.native.regions import regions_of, shared_of
 from ranvier.engines.native.storage import Panels, adopt
 from ranvier.engines.native.table import ROWS
+from ranvier.engines.native.traffic import pays
 from ranvier.engines.native.values import PANEL, View, itemsize
 from ranvier.engines.native.waits import place_barriers
 from ranvier.engines.order import RowOrder
@@ -72,8 +73,6 @@ KERNELS = frozenset(
 LEAVES = ("input", "variable", "param")
 #: Plans kept for different batch sizes, lengths and kinds of arrays.
 PLANS = 32
-#: Nanoseconds of work in a step below which it is not worth waking a second worker.
-ALONE_NS = 6000.0
 FAULTS = {105: "RV105", 111: "RV111", 204: "RV204", 301: "RV301"}
 
 
@@ -338,16 +337,19 @@ class NativeExecutable:
                     return found
             raise AssertionError("checks that come first wait for nothing")
 
-        lowered = lower(threads)
-        total = total_cost(lowered.steps)
-        workers = 1 if total < ALONE_NS else threads
-        if workers != threads:
+        def placed(workers: int) -> Any:
             lowered = lower(workers)
-        keep = [v.buffer for v in lowered.outputs.values() if v.buffer is not None]
-        divide(lowered.steps, keep, workers)
-        place_buffers(lowered.steps, keep, "arena")
-        place_buffers(lowered.steps, keep, "own")
-        place_barriers(lowered.steps, workers)
+            keep = [v.buffer for v in lowered.outputs.values() if v.buffer is not None]
+            divide(lowered.steps, keep, workers)
+            place_buffers(lowered.steps, keep, "arena")
+            place_buffers(lowered.steps, keep, "own")
+            place_barriers(lowered.steps, workers)
+            return lowered
+
+        workers, lowered = threads, placed(threads)
+        total = total_cost(lowered.steps)
+        if threads > 1 and not pays(lowered.steps, threads):
+            workers, lowered = 1, placed(1)
         builder = emit(lowered.steps, lowered.slots, lowered.constants)
         if config.get("RANVIER_VERIFY"):
             from ranvier.engines.native.races import check
