@@ -462,14 +462,14 @@ NB_MODULE(_native, m) {
         "Measured floating-point peak in FLOP/s of all workers together.");
   m.def(
       "shuffle",
-      [](uint64_t seed, uint64_t epoch, nb::object out, int workers) {
+      [](uint64_t seed, uint64_t epoch, nb::object out) {
         View v(out.ptr(), true, false);
         int64_t* to = static_cast<int64_t*>(v.data());
         const int64_t n = v.bytes() / 8;
         nb::gil_scoped_release free;
-        shuffle_order(seed, epoch, n, to, workers > 0 ? workers : cpu::threads());
+        shuffle_order(seed, epoch, n, to);
       },
-      "seed"_a, "epoch"_a, "out"_a, "workers"_a = 0,
+      "seed"_a, "epoch"_a, "out"_a,
       "Fills an int64 array with the row order of an epoch: a function of (seed, epoch, length).");
   m.def("call_kernel", &call_kernel, "name"_a, "bufs"_a, "dims"_a = std::vector<int64_t>{},
         "scalars"_a = std::vector<double>{}, "units"_a = 1, "workers"_a = 1, "isa"_a = "", "program"_a = nb::none(),

@@ -32,6 +32,6 @@ inline Words4 philox(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, uint32_
 
 // Row order of an epoch: a Feistel permutation of 0 .. 2^k - 1, less the numbers that are no rows. Said plainly in
 // graph/ops/random.py; no sorting, about a nanosecond a row.
-void shuffle_order(uint64_t seed, uint64_t epoch, int64_t n, int64_t* to, int workers);
+void shuffle_order(uint64_t seed, uint64_t epoch, int64_t n, int64_t* to);
 
 }  // namespace rv

@@ -5,7 +5,6 @@
 #endif
 
 #include "rng.h"
-#include "team.h"
 
 namespace rv {
 namespace {
@@ -88,56 +87,34 @@ constexpr auto keep_wide = keep;
 bool wide() { return false; }
 #endif
 
-// The rows among the images of numbers first .. last. They go to `to` upwards, or end there: `back` takes blocks from the
-// last one down, so that two workers meet without knowing how many rows the other finds.
-void fill(const uint32_t* keys, int low, int high, uint32_t first, uint32_t last, uint32_t n, bool back, int64_t* to) {
-  uint32_t image[kBlock + kRun];  // a run may be shorter than a vector: the next one overwrites what is too much
-  int64_t rows[kBlock + 16];      // as above
-  for (uint32_t done = first; done < last; done += kBlock) {
-    const uint32_t size = last - done < kBlock ? last - done : kBlock;
-    const uint32_t block = back ? last - (done - first) - size : done;
-    (wide() ? images_wide : images)(block, keys, low, high, image);
-    const int64_t kept = (wide() ? keep_wide : keep)(image, static_cast<int>(size), n, rows);
-    if (back) to -= kept;
-    std::memcpy(to, rows, static_cast<size_t>(kept) * sizeof *rows);
-    if (!back) to += kept;
-  }
-}
-
-struct Order {
-  uint32_t keys[kWords], n;
-  int low, high;
-  int64_t* to;
-};
-
 }  // namespace
 
-void shuffle_order(uint64_t seed, uint64_t epoch, int64_t n, int64_t* to, int workers) {
+void shuffle_order(uint64_t seed, uint64_t epoch, int64_t n, int64_t* to) {
   if (n <= 0) return;
   if (n > int64_t{0x80000000}) {
     for (int64_t i = 0; i < n; ++i) to[i] = i;  // beyond two billion rows: as they lie
     return;
   }
-  Order order;
+  uint32_t keys[kWords];
   for (uint32_t block = 0; block < kWords / 4; ++block) {
     const Words4 w = philox(static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32), block, 0,
                             static_cast<uint32_t>(epoch), kShuffleStream);
-    std::memcpy(order.keys + 4 * block, w.v, sizeof w.v);
+    std::memcpy(keys + 4 * block, w.v, sizeof w.v);
   }
   int bits = 8;
   while ((int64_t{1} << bits) < n) ++bits;
-  order.n = static_cast<uint32_t>(n), order.to = to;
-  order.low = bits / 2, order.high = bits - order.low;
-  team_run(
-      n < kShared ? 1 : std::min(workers, 2),
-      [](void* context, int worker, int all) {
-        const Order& o = *static_cast<Order*>(context);
-        const uint32_t domain = static_cast<uint32_t>(uint64_t{1} << (o.low + o.high)), half = domain / 2;
-        if (all == 1) return fill(o.keys, o.low, o.high, 0, domain, o.n, false, o.to);
-        if (worker == 0) fill(o.keys, o.low, o.high, 0, half, o.n, false, o.to);
-        else fill(o.keys, o.low, o.high, half, domain, o.n, true, o.to + o.n);
-      },
-      &order);
+  const int low = bits / 2, high = bits - low;
+  const int64_t domain = int64_t{1} << bits;
+  uint32_t image[kBlock + kRun];  // a run may be shorter than a vector: the next one overwrites what is too much
+  int64_t rows[kBlock + 16];      // as above
+  for (int64_t done = 0, first = 0; first < domain; first += kBlock) {
+    (wide() ? images_wide : images)(static_cast<uint32_t>(first), keys, low, high, image);
+    const int size = static_cast<int>(std::min<int64_t>(domain - first, kBlock));
+    const bool room = n - done >= kBlock + 16;
+    const int64_t kept = (wide() ? keep_wide : keep)(image, size, static_cast<uint32_t>(n), room ? to + done : rows);
+    if (!room) std::memcpy(to + done, rows, static_cast<size_t>(kept) * sizeof *rows);
+    done += kept;
+  }
 }
 
 }  // namespace rv

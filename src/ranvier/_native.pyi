@@ -37,7 +37,7 @@ def dtypes() -> list[str]:
 def fma_peak(isa: str = "", workers: int = 0, seconds: float = 0.05) -> float:
     """Measured floating-point peak in FLOP/s of all workers together."""
 
-def shuffle(seed: int, epoch: int, out: object, workers: int = 0) -> None:
+def shuffle(seed: int, epoch: int, out: object) -> None:
     """
     Fills an int64 array with the row order of an epoch: a function of (seed, epoch, length).
     """

@@ -106,9 +106,7 @@ class NativeExecutable:
         self.variables = self.simplified.variables()
         self._plans: OrderedDict[Any, Compiled] = OrderedDict()
         self._calls: dict[Any, Compiled] = {}
-        self._order = RowOrder(
-            lambda seed, epoch, n: shuffle_order(seed, epoch, n, config_threads())
-        )
+        self._order = RowOrder(shuffle_order)
         self._storages: list[Any] = []
         self._moves = -1
         self._panels = wanted_panels(self.simplified)

@@ -508,10 +508,8 @@ def run_epoch(
     return EpochResult(steps, done, stopped, _fault(fault))
 
 
-def shuffle_order(
-    seed: int, epoch: int, n: int, workers: int = 0
-) -> np.ndarray[Any, Any]:
-    """The order of `n` rows in an epoch, as int64, for any number of workers."""
+def shuffle_order(seed: int, epoch: int, n: int) -> np.ndarray[Any, Any]:
+    """The order of `n` rows in an epoch, as int64: a function of its arguments."""
     out = np.empty(n, np.int64)
-    _native.shuffle(seed, epoch, out, workers)
+    _native.shuffle(seed, epoch, out)
     return out
