@@ -75,7 +75,7 @@ def recorded(threads: int, share_all: bool = False) -> Iterator[list[Made]]:
         patch.setattr(engine, "emit", emit)
         patch.setattr(engine, "Compiled", compiled)
         patch.setattr(races, "check", check)
-        patch.setattr(engine, "pays", lambda steps, workers: True)
+        patch.setattr(engine, "judge", lambda *_: engine.Verdict.SEVERAL)
         if share_all:
             patch.setattr(draft, "SHARE_NS", 0.0)
         yield made

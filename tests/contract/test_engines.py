@@ -175,7 +175,7 @@ def test_the_same_bits_on_any_number_of_workers(
     clip: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(native, "pays", lambda steps, workers: True)
+    monkeypatch.setattr(native, "judge", lambda *_: native.Verdict.SEVERAL)
     found = []
     for count in (1, 2, 3, 8, 3):
         monkeypatch.setattr(native, "config_threads", lambda count=count: count)
@@ -451,7 +451,7 @@ def test_assignments_mean_what_they_say(
     build: Any, shapes: list[Any], count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Values written in place must not be read too late, whatever reads them."""
-    monkeypatch.setattr(native, "pays", lambda steps, workers: True)
+    monkeypatch.setattr(native, "judge", lambda *_: native.Verdict.SEVERAL)
     monkeypatch.setattr(native, "config_threads", lambda: count)
     want = after("reference", build, shapes, 4)
     got = after("native", build, shapes, 4)
@@ -675,7 +675,7 @@ def test_a_forked_child_computes_the_same() -> None:
         warnings.simplefilter("ignore")
         sys.path[:0] = %r
         from ranvier.engines.native import engine
-        engine.pays = lambda steps, workers: True
+        engine.judge = lambda *_: engine.Verdict.SEVERAL
         engine.config_threads = lambda: 3
         from strategies import assert_same_bits
         from test_engines import NETWORKS, trained

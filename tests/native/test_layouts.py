@@ -87,7 +87,7 @@ def test_panels_change_no_bit(
         return found
 
     monkeypatch.setattr(lowering, "in_panels", watched)
-    monkeypatch.setattr(native, "pays", lambda steps, workers: True)
+    monkeypatch.setattr(native, "judge", lambda *_: native.Verdict.SEVERAL)
     panels = [trained(name, batch, threads, monkeypatch) for threads in (1, 2, 3)]
     assert max(chosen) >= 2  # there was something to compare
     monkeypatch.setattr(lowering, "in_panels", lambda low: frozenset())

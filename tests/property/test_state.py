@@ -127,7 +127,7 @@ def test_native_state_equals_the_reference(
     found: list[list[Any]] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(native, "config_threads", lambda: count)
-        patch.setattr(native, "pays", lambda steps, workers: True)
+        patch.setattr(native, "judge", lambda *_: native.Verdict.SEVERAL)
         for engine in ("reference", "native"):
             for v, value in zip(variables, start, strict=True):
                 v.assign(value)
@@ -155,7 +155,7 @@ def test_the_state_has_the_same_bits_on_any_number_of_workers(
             v.assign(value)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(native, "config_threads", lambda count=count: count)
-            patch.setattr(native, "pays", lambda steps, workers: True)
+            patch.setattr(native, "judge", lambda *_: native.Verdict.SEVERAL)
             executable = api.get("native").compile(graph)
             executable.run(api.Batches({"x": x}, 5))
         bits = [v.numpy().tobytes() for v in variables]

@@ -32,7 +32,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str]:
     """Each engine, the native one with several workers even for little work."""
     name, workers = request.param
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(native, "pays", lambda steps, workers: True)
+        patch.setattr(native, "judge", lambda *_: native.Verdict.SEVERAL)
         patch.setattr(native, "config_threads", lambda: workers)
         yield name
 

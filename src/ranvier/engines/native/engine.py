@@ -6,6 +6,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,8 @@ from ranvier.engines.native.plan import Fault as KernelFault
 from ranvier.engines.native.regions import regions_of, shared_of
 from ranvier.engines.native.storage import Panels, adopt
 from ranvier.engines.native.table import ROWS
-from ranvier.engines.native.traffic import pays
+from ranvier.engines.native.traffic import Verdict, judge
+from ranvier.engines.native.trial import Trial
 from ranvier.engines.native.values import PANEL, View, itemsize
 from ranvier.engines.native.waits import place_barriers
 from ranvier.engines.order import RowOrder
@@ -88,6 +90,13 @@ class Compiled:
     #: shape and dtype of each output.
     bound: list[None]
     results: list[tuple[tuple[int, ...], str]]
+    #: Where estimates cannot tell how many workers are best: this plan, and another.
+    trial: Trial[Compiled] | None = None
+
+    @property
+    def best(self) -> Compiled:
+        """This plan, or the one that has turned out to be faster."""
+        return self if self.trial is None else self.trial.best
 
 
 class NativeExecutable:
@@ -171,22 +180,13 @@ class NativeExecutable:
         arrays, full, tail = self._plans_for(batches, first < whole, last > n // size)
         record = RunRecord()
         parts: list[dict[str, Array]] = []
-        # A plan is safe for as many workers as it was made for, or fewer.
-        apart = full and tail and full.workers != tail.workers
-        if collect or apart:
-            pieces = [
-                (full, None, first, whole),
-                (tail, tail, max(first, whole), last),
-            ]
-        else:
-            pieces = [(full or tail, tail, first, last)]
-        for one, rest, begin, end in pieces:
+        for piece in _pieces(full, tail, first, whole, last, bool(collect)):
+            one, rest, begin, end = piece.full, piece.tail, piece.begin, piece.end
             some = one or rest
             if some is None or begin >= end:
                 continue
             found, taps = _room(some, end - begin, collect)
-            # One tap serves both plans only when they place buffers alike: with
-            # outputs to collect they run one after the other.
+            started = perf_counter()
             result = run_epoch(
                 one.plan if one else None,
                 rest.plan if rest else None,
@@ -201,6 +201,9 @@ class NativeExecutable:
                 taps=taps,
                 tick=_after(record.steps, tick),
             )
+            if piece.trial is not None:
+                spent = perf_counter() - started
+                piece.trial.took(piece.turn, end - begin, spent)
             record.steps += result.steps
             record.rows += result.rows
             parts.append(found)
@@ -344,24 +347,88 @@ class NativeExecutable:
             place_barriers(lowered.steps, workers)
             return lowered
 
-        workers, lowered = threads, placed(threads)
-        total = total_cost(lowered.steps)
-        if threads > 1 and not pays(lowered.steps, threads):
-            workers, lowered = 1, placed(1)
-        builder = emit(lowered.steps, lowered.slots, lowered.constants)
-        if config.get("RANVIER_VERIFY"):
-            from ranvier.engines.native.races import check
+        def finished(workers: int, lowered: Any) -> Compiled:
+            builder = emit(lowered.steps, lowered.slots, lowered.constants)
+            if config.get("RANVIER_VERIFY"):
+                from ranvier.engines.native.races import check
 
-            check(builder, workers)
-        plan = builder.build()
-        for buffer in lowered.slots:
-            if isinstance(buffer.key, Variable):
-                kept: Any = buffer.key.storage
-                plan.bind(buffer.slot, kept.flat)
-        _tell(plan, workers, sizes, total)
-        bound = [None for b in lowered.slots if isinstance(b.key, Variable)]
-        results = [(view.shape, view.dtype) for view in lowered.outputs.values()]
-        return Compiled(plan, lowered.outputs, workers, lowered.steps, bound, results)
+                check(builder, workers)
+            plan = builder.build()
+            for buffer in lowered.slots:
+                if isinstance(buffer.key, Variable):
+                    kept: Any = buffer.key.storage
+                    plan.bind(buffer.slot, kept.flat)
+            _tell(plan, workers, sizes, total)
+            bound = [None for b in lowered.slots if isinstance(b.key, Variable)]
+            results = [(view.shape, view.dtype) for view in lowered.outputs.values()]
+            return Compiled(
+                plan, lowered.outputs, workers, lowered.steps, bound, results
+            )
+
+        lowered = placed(threads)
+        total = total_cost(lowered.steps)
+        verdict = judge(lowered.steps, threads)
+        if verdict is Verdict.SEVERAL or threads == 1:
+            return finished(threads, lowered)
+        one = finished(1, placed(1))
+        if verdict is Verdict.ONE:
+            return one
+        several = finished(threads, lowered)
+        if verdict is Verdict.PERHAPS_SEVERAL:
+            several.trial = Trial(several, one, total)
+            return several
+        one.trial = Trial(one, several, total)
+        return one
+
+
+@dataclass
+class _Piece:
+    """Batches that run without coming back, and the plans they run on."""
+
+    full: Compiled | None
+    tail: Compiled | None
+    begin: int
+    end: int
+    trial: Trial[Compiled] | None = None
+    turn: int = 0
+
+
+def _pieces(
+    full: Compiled | None,
+    tail: Compiled | None,
+    first: int,
+    whole: int,
+    last: int,
+    apart: bool,
+) -> Iterator[_Piece]:
+    """The pieces of a run, made as it goes.
+
+    Args:
+        full: Plan for whole batches.
+        tail: Plan for the last, partial one.
+        first: The first batch.
+        whole: One past the last whole batch.
+        last: One past the last batch.
+        apart: Whole batches and the last one run one after the other: outputs are
+            collected, and one tap serves both plans only if they place buffers alike.
+    """
+    trial = None if full is None or apart else full.trial
+    while trial is not None and trial.turn is not None and first < whole:
+        turn, end = trial.turn, min(first + trial.batches, whole)
+        yield _Piece(trial.plans[turn], None, first, end, trial, turn)
+        first = end
+    if full is not None:
+        full = full.best
+        if tail is not None and tail.trial is not None:
+            # Plans for different numbers of workers run one after the other.
+            alike = (p for p in tail.trial.plans if p.workers == full.workers)
+            tail = next(alike, tail)
+    # A plan is safe for as many workers as it was made for, or fewer.
+    if apart or (full and tail and full.workers != tail.workers):
+        yield _Piece(full, None, first, whole)
+        yield _Piece(tail, tail, max(first, whole), last)
+    else:
+        yield _Piece(full or tail, tail, first, last)
 
 
 def _tell(plan: Plan, workers: int, sizes: Mapping[str, int], cost: float) -> None:

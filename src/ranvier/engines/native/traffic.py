@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from ranvier.engines.native.draft import GIVE_NS, Access, Draft, Share, total_cost
 from ranvier.engines.native.values import Buffer
@@ -15,9 +16,11 @@ FETCH_NS = 0.12
 MEET_NS = 300.0
 #: Nanoseconds of work below which it is not worth waking a second worker.
 ALONE_NS = 6000.0
-#: How many times faster several workers must be by these rough figures: in networks that
-#: one and two workers train equally fast, they say up to this.
-WORTH = 1.3
+#: What more workers are expected to gain at least for long steps, and for short ones
+#: whose estimate errs more; and from which gain on they are the better guess.
+SURE, SURE_SHORT, LIKELY = 1.2, 1.6, 1.25
+#: Nanoseconds of a long step.
+LONG_NS = 2e6
 
 
 @dataclass(slots=True)
@@ -99,7 +102,16 @@ def plan_ns(steps: Sequence[Draft], workers: int) -> float:
     return total + max(first, rest)
 
 
-def pays(steps: Sequence[Draft], workers: int) -> bool:
+class Verdict(Enum):
+    """How many workers a plan gets."""
+
+    ONE = "one is faster"
+    PERHAPS_ONE = "one may be faster: try both"
+    PERHAPS_SEVERAL = "several may be faster: try both"
+    SEVERAL = "several are faster"
+
+
+def judge(steps: Sequence[Draft], workers: int) -> Verdict:
     """Whether several workers are faster than one would be.
 
     Args:
@@ -107,6 +119,13 @@ def pays(steps: Sequence[Draft], workers: int) -> bool:
         workers: How many there are.
     """
     alone = total_cost(steps)
-    if alone < ALONE_NS or any(step.loop for step in steps):
-        return alone >= ALONE_NS
-    return alone > WORTH * plan_ns(steps, workers)
+    if workers == 1 or alone < ALONE_NS:
+        return Verdict.ONE
+    if any(step.loop for step in steps):
+        return Verdict.PERHAPS_SEVERAL
+    gain = alone / plan_ns(steps, workers)
+    if gain > (SURE if alone >= LONG_NS else SURE_SHORT):
+        return Verdict.SEVERAL
+    if gain > LIKELY:
+        return Verdict.PERHAPS_SEVERAL
+    return Verdict.PERHAPS_ONE if gain > 1 / SURE_SHORT else Verdict.ONE
