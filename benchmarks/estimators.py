@@ -45,6 +45,10 @@ class EstimatorSide:
         self.model.fit(self.x, self.y)
         return time.perf_counter() - start
 
+    def parameters(self) -> int:
+        """Weights and biases."""
+        return sum(a.size for a in self.model.coefs_ + self.model.intercepts_)
+
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Log-probabilities, as good as logits."""
         return self.model.predict_log_proba(x)

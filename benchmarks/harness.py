@@ -28,9 +28,10 @@ import claims
 import machine
 import report
 from process import HERE, VARIANTS, SideError, Worker, is_ours, run_program
-from workloads import OTHERS, WORKLOADS, Workload, find
+from workloads import SUITES, Suite, Workload, find
 
-PEERS = ("jax", "torch", "sklearn", "keras-jax", "keras-tf")
+#: Sides to compare with, of any suite.
+PEERS = tuple(dict.fromkeys(peer for s in SUITES.values() for peer in s.peers))
 
 #: A turn repeats its run until this much is spent, so that 20 ms runs are not cold.
 TURN_SECONDS = 0.4
@@ -176,16 +177,31 @@ class Bench:
                 entry["loss_error"] = str(error)
 
 
+def suite_of(words: list[str]) -> str:
+    """The first suite that knows the first of `words`, else the first of all."""
+    names = [n for n, suite in SUITES.items() if words and suite.named(words[0])]
+    return (names or list(SUITES))[0]
+
+
+def describe(name: str, suite: Suite) -> str:
+    """A paragraph of the help."""
+    lists = {
+        "workloads": [w.name for w in suite.table],
+        "others": [w.name for w in suite.others],
+        "peers": suite.peers,
+        "claims": suite.claims,
+    }
+    lines = [f"  {what}: {', '.join(names)}" for what, names in lists.items()]
+    return "\n".join([f"suite {name} ({suite.title}):", *lines])
+
+
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    names = [w.name for w in WORKLOADS]
-    others = [w.name for w in OTHERS]
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
         description="Time ranvier and its peers in turns, in one sitting.",
-        epilog=f"Workloads: {', '.join(names)}; beyond the table ('others'): "
-        f"{', '.join(others)}. Peers: {', '.join(PEERS)}. "
-        f"Claims: {', '.join(claims.CLAIMS)}.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="\n\n".join(describe(name, suite) for name, suite in SUITES.items()),
     )
 
     def words(text: str) -> list[str]:
@@ -193,18 +209,24 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
     add = parser.add_argument
     add(
+        "--suite",
+        choices=list(SUITES),
+        help="the table to measure (default: that of the chosen workloads, or dense)",
+    )
+    add(
         "--workloads",
+        "--only",
         type=words,
-        default=names,
+        default=["table"],
         metavar="A,B",
-        help="rows of the table; 'table', 'others', 'none' (default: table)",
+        help="rows of the suite, by name or the beginning of one; 'table', 'others', "
+        "'none' (default: table)",
     )
     add(
         "--peers",
         type=words,
-        default=list(PEERS),
         metavar="A,B",
-        help="sides to compare with, or 'none' (default: all)",
+        help="sides to compare with, or 'none' (default: the suite's)",
     )
     add(
         "--peers-python",
@@ -229,7 +251,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--claims",
         type=words,
         metavar="A,B",
-        help="ranvier's own figures to measure as well, or 'none' (default: all)",
+        help="ranvier's own figures to measure as well, or 'none' (default: the suite's)",
     )
     add("--rounds", type=int, default=4, metavar="N", help="rounds (default: 4)")
     add(
@@ -255,19 +277,20 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--json", type=Path, metavar="FILE", help="write everything measured")
     add("--markdown", type=Path, metavar="FILE", help="write the tables")
     add("--docs", type=Path, metavar="FILE",
-        help="replace the part between the bench markers of this page")  # fmt: skip
+        help="replace the suite's part, between markers, of this page")  # fmt: skip
     args = parser.parse_args(argv)
     if args.quick:
         args.rounds, args.fraction = min(args.rounds, 2), 0.1
         args.claims = args.claims or []
     if "/" in args.peers_python:  # absolute, but a link of a venv stays a link
         args.peers_python = str(Path(args.peers_python).expanduser().absolute())
-    if args.claims is None:
-        args.claims = list(claims.CLAIMS)
-    sets = {"table": names, "others": others}
-    args.workloads = [n for word in args.workloads for n in sets.get(word, [word])]
+    args.suite = args.suite or suite_of(args.workloads)
+    suite = SUITES[args.suite]
+    args.workloads = [n for w in args.workloads for n in suite.named(w) or [w]]
+    args.peers = list(suite.peers) if args.peers is None else args.peers
+    args.claims = list(suite.claims) if args.claims is None else args.claims
     for given, known in (
-        (args.workloads, names + others),
+        (args.workloads, [w.name for w in suite.table + suite.others]),
         (args.peers, PEERS),
         (args.variants, VARIANTS),
         (args.claims, claims.CLAIMS),
@@ -293,6 +316,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the sitting; 0 when every chosen ranvier figure could be measured."""
     args = parse(argv)
     result: dict[str, Any] = {"command": command_line(), "machine": machine.facts()}
+    result["suite"] = args.suite
     result["settings"] = {
         "rounds": args.rounds,
         "fraction": args.fraction,
@@ -310,8 +334,9 @@ def main(argv: list[str] | None = None) -> int:
             result["workloads"] = [bench.measure(find(n)) for n in args.workloads]
         finally:
             bench.close()
+    os.environ["RANVIER_BENCH_PEERS"] = args.peers_python  # for claims about a peer
     result["claims"] = claims.measure(args.claims, args.isa, args.timeout, say)
-    result["shapes"] = {w.name: asdict(w) for w in WORKLOADS + OTHERS}
+    result["shapes"] = {name: asdict(find(name)) for name in args.workloads}
     text = report.markdown(result)
     print(text)
     if args.json:
@@ -319,7 +344,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.markdown:
         args.markdown.write_text(text + "\n")
     if args.docs:
-        report.into_page(args.docs, text)
+        report.into_page(args.docs, args.suite, text)
     failed = [s for s, facts in bench.facts.items() if is_ours(s) and "error" in facts]
     failed += [name for name, got in result["claims"].items() if "error" in got]
     if failed:

@@ -59,7 +59,8 @@ def environment(side: str, avx2: bool = False) -> dict[str, str]:
             str(Path(part).absolute()) for part in path.split(os.pathsep) if part
         )
     if side.startswith("keras-"):
-        env["KERAS_BACKEND"] = {"tf": "tensorflow"}.get(side[6:], side[6:])
+        backend = side.split("-")[1]
+        env["KERAS_BACKEND"] = {"tf": "tensorflow"}.get(backend, backend)
     if avx2:
         env |= AVX2
         if is_ours(side):

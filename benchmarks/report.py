@@ -8,7 +8,8 @@ from typing import Any
 from process import is_ours
 from workloads import Workload
 
-BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+#: A page has such a pair for every suite.
+MARKER = "<!-- bench:{suite}:{what} -->"
 
 
 def with_ratios(workload: Workload, entries: dict[str, Any]) -> dict[str, Any]:
@@ -244,11 +245,12 @@ def markdown(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def into_page(path: Path, text: str) -> None:
-    """Replaces what stands between the markers of the page at `path`."""
+def into_page(path: Path, suite: str, text: str) -> None:
+    """Replaces what stands between the suite's markers of the page at `path`."""
+    first, last = (MARKER.format(suite=suite, what=what) for what in ("begin", "end"))
     page = path.read_text()
-    head, begin, rest = page.partition(BEGIN)
-    _, end, tail = rest.partition(END)
+    head, begin, rest = page.partition(first)
+    _, end, tail = rest.partition(last)
     if not begin or not end:
-        raise ValueError(f"{path} lacks the markers {BEGIN} and {END}")
-    path.write_text(f"{head}{BEGIN}\n\n{text}\n\n{END}{tail}")
+        raise ValueError(f"{path} lacks the markers {first} and {last}")
+    path.write_text(f"{head}{first}\n\n{text}\n\n{last}{tail}")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import sys
 import time
 from types import ModuleType
 from typing import Any
 
+import net_keras
 import numpy as np
+from timing import median_call
 from workloads import Workload
-
-#: Calls in one run of "predict", by side; Keras's `predict` takes tens of milliseconds.
-CALLS = {"ranvier": 5000, "keras": 40}
 
 
 def native_facts() -> dict[str, Any]:
@@ -39,8 +39,8 @@ def native_facts() -> dict[str, Any]:
 class KerasSide:
     """Uses Keras's public API only."""
 
-    def __init__(self, library: str) -> None:
-        self.library = library
+    def __init__(self, library: str, settings: dict[str, Any]) -> None:
+        self.library, self.settings = library, settings
         self.keras: ModuleType = importlib.import_module(library)
         # Keras loads its parts at import; let a lazy library do so before the clock.
         for part in ("Sequential", "layers", "losses", "optimizers", "utils"):
@@ -65,26 +65,18 @@ class KerasSide:
             keras.utils.clear_session()
         keras.utils.set_random_seed(0)
         self.w, self.x, self.y = w, x, y
-        hidden = [keras.layers.Dense(n, activation=w.activation) for n in w.sizes[1:-1]]
-        self.model = keras.Sequential(
-            [keras.Input((w.sizes[0],)), *hidden, keras.layers.Dense(w.sizes[-1])]
-        )
-        if w.loss == "mse":
-            loss = "mean_squared_error"
-        else:
-            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        self.model.compile(optimizer="adam", loss=loss)
+        self.model = net_keras.build(keras, w.network, application=True)
+        net_keras.compile_model(keras, self.model, w.loss, **self.settings)
+
+    def parameters(self) -> int:
+        """Trainable weights."""
+        return sum(math.prod(v.shape) for v in self.model.trainable_variables)
 
     def run(self) -> float:
-        """One epoch, or the median call of `predict` with one row."""
+        """One epoch, or the median call of `predict` with one batch."""
         if self.w.kind == "predict":
-            one = self.x[:1]
-            times = []
-            for _ in range(CALLS[self.library]):
-                start = time.perf_counter()
-                self.model.predict(one, verbose=0)
-                times.append(time.perf_counter() - start)
-            return float(np.median(times))
+            batch = self.x[: self.w.batch]
+            return median_call(lambda: self.model.predict(batch, verbose=0))
         start = time.perf_counter()
         self.model.fit(
             self.x, self.y, batch_size=self.w.batch, epochs=1, verbose=0, shuffle=True
@@ -96,6 +88,7 @@ class KerasSide:
         return np.asarray(self.model.predict(x, verbose=0))
 
 
-def make(library: str) -> KerasSide:
-    """The side for `library`, "ranvier" or "keras"."""
-    return KerasSide(library)
+def make(argument: str) -> KerasSide:
+    """The side for "ranvier", "keras" or "keras nojit" (no XLA)."""
+    library, _, nojit = argument.partition(" ")
+    return KerasSide(library, {"jit_compile": False} if nojit else {})

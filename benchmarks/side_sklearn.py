@@ -11,9 +11,8 @@ import numpy as np
 import sklearn
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
+from timing import median_call
 from workloads import SKLEARN_ACTIVATIONS, Workload
-
-CALLS = 2000
 
 
 class SklearnSide:
@@ -25,6 +24,8 @@ class SklearnSide:
 
     def prepare(self, w: Workload, x: np.ndarray, y: np.ndarray) -> None:
         """Builds the estimator."""
+        if w.net:
+            raise ValueError("scikit-learn has dense networks only")
         if w.activation not in SKLEARN_ACTIVATIONS:
             raise ValueError(f"scikit-learn's MLP has no {w.activation}")
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -48,15 +49,15 @@ class SklearnSide:
     def run(self) -> float:
         """One epoch, or the median call of `predict` on one row."""
         if self.w.kind == "predict":
-            one, times = self.x[:1], []
-            for _ in range(CALLS):
-                start = time.perf_counter()
-                self.model.predict(one)
-                times.append(time.perf_counter() - start)
-            return float(np.median(times))
+            one = self.x[: self.w.batch]
+            return median_call(lambda: self.model.predict(one))
         start = time.perf_counter()
         self.model.fit(self.x, self.y)
         return time.perf_counter() - start
+
+    def parameters(self) -> int:
+        """Weights and biases."""
+        return sum(a.size for a in self.model.coefs_ + self.model.intercepts_)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Log-probabilities (as good as logits) or values."""

@@ -10,7 +10,7 @@ Each line on stdin is a JSON object with `do`; each gets one JSON line on stdout
 * `run`: one timed run; answers `seconds`.
 * `loss`: the loss on the first 2,048 rows as NumPy computes it from the predictions, so
   that every side's training can be seen to have worked.
-* `memory`: the peak resident size so far.
+* `memory`: the resident size now, and its peak since the last data were made.
 
 Whatever a library prints goes to stderr.
 """
@@ -26,6 +26,7 @@ import time
 import traceback
 from typing import Any, Protocol
 
+import data
 import numpy as np
 import workloads
 
@@ -33,8 +34,10 @@ import workloads
 SIDES = {
     "ranvier": ("side_keras", "ranvier"),
     "keras-tf": ("side_keras", "keras"),
+    "keras-tf-nojit": ("side_keras", "keras nojit"),
     "keras-jax": ("side_keras", "keras"),
     "torch": ("side_torch", ""),
+    "torch-nhwc": ("side_torch", "nhwc"),
     "jax": ("side_jax", ""),
     "sklearn": ("side_sklearn", ""),
 }
@@ -49,6 +52,9 @@ class Side(Protocol):
     def prepare(self, w: workloads.Workload, x: np.ndarray, y: np.ndarray) -> None:
         """Builds the model and keeps the data."""
 
+    def parameters(self) -> int:
+        """Number of trainable weights, asked after the first run."""
+
     def run(self) -> float:
         """One run; the seconds it took."""
 
@@ -56,13 +62,19 @@ class Side(Protocol):
         """What the network gives for `x` (logits, probabilities or values)."""
 
 
-def peak_memory() -> int:
-    """Peak resident bytes of this process (`VmHWM`)."""
+def resident(key: str = "VmHWM") -> int:
+    """Resident bytes of this process: their peak, or now (`VmRSS`)."""
     with open("/proc/self/status") as status:
         for line in status:
-            if line.startswith("VmHWM:"):
+            if line.startswith(f"{key}:"):
                 return int(line.split()[1]) * 1024
     return 0
+
+
+def forget_peak() -> None:
+    """Begins a new peak: reading the files of a data set takes more than a batch."""
+    with open("/proc/self/clear_refs", "w") as clear:
+        clear.write("5")
 
 
 def mean_loss(kind: str, y: np.ndarray, out: np.ndarray) -> float:
@@ -70,9 +82,9 @@ def mean_loss(kind: str, y: np.ndarray, out: np.ndarray) -> float:
     out = np.asarray(out, np.float64)
     if kind == "mse":
         return float(np.mean((out.reshape(y.shape) - y) ** 2))
-    out = out - out.max(1, keepdims=True)
-    picked = np.take_along_axis(out, y.astype(np.int64)[:, None], 1)[:, 0]
-    return float(np.mean(np.log(np.exp(out).sum(1)) - picked))
+    out = out - out.max(-1, keepdims=True)
+    picked = np.take_along_axis(out, y.astype(np.int64)[..., None], -1)[..., 0]
+    return float(np.mean(np.log(np.exp(out).sum(-1)) - picked))
 
 
 class Worker:
@@ -105,24 +117,36 @@ class Worker:
             if self.workload.kind == "estimator":
                 estimators = importlib.import_module("estimators")
                 self.running = estimators.make(self.name.partition("@")[0])
-            self.x, self.y, what = workloads.make_data(self.workload, command["rows"])
+            self.x, self.y, what = data.make_data(self.workload, command["rows"])
             gc.collect()
+            forget_peak()
             start = time.perf_counter()
             self.running.prepare(self.workload, self.x, self.y)
             built = time.perf_counter() - start
             self.running.run()
             first = time.perf_counter() - start
+            count, wanted = self.running.parameters(), self.workload.network.parameters
+            if count != wanted:
+                raise ValueError(f"{count} weights, but the row is about {wanted}")
             return {"build_s": built, "first_s": first, "data": what}
         if do == "run":
             gc.collect()
             return {"seconds": self.running.run()}
         if do == "loss":
-            assert self.workload is not None
-            out = self.running.predict(self.x[:2048])
-            return {"loss": mean_loss(self.workload.loss, self.y[:2048], out)}
+            return {"loss": self.loss()}
         if do == "memory":
-            return {"peak_bytes": peak_memory()}
+            return {"bytes": resident("VmRSS"), "peak_bytes": resident()}
         raise ValueError(f"unknown command {do!r}")
+
+    def loss(self) -> float:
+        """The mean loss of the first 2,048 rows, a part at a time."""
+        assert self.workload is not None
+        x, y, total = self.x[:2048], self.y[:2048], 0.0
+        for i in range(0, len(x), 256):
+            rows = slice(i, i + 256)
+            out = self.running.predict(x[rows])
+            total += mean_loss(self.workload.loss, y[rows], out) * len(y[rows])
+        return total / len(x)
 
 
 def main() -> None:

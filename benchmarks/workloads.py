@@ -1,33 +1,24 @@
-"""What is timed: the rows of the table, and the data each of them uses.
+"""What is timed: the rows of the tables, in suites that run apart.
 
-Both interpreters import this file (ranvier's and the peers'), so it needs NumPy and
-the standard library only.
+Both interpreters import this file (ranvier's and the peers'), so it needs the standard
+library only.
 """
 
 from __future__ import annotations
 
-import gzip
-import os
-import struct
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-#: Where Debian's package `dataset-fashion-mnist` and the usual caches keep the files.
-FASHION_FOLDERS = (
-    "/usr/share/datasets/fashion-mnist",
-    "~/.ranvier/datasets/fashion-mnist",
-    "~/.keras/datasets/fashion-mnist",
-)
+import networks
 
 
 @dataclass(frozen=True)
 class Workload:
-    """One row of the table.
+    """One row of a table.
 
-    `sizes` are the widths from input to output, `scaled` the number of rows that a
-    slow side really trains (its time is multiplied up to `rows` and marked). `must` and
+    `sizes` are the widths of a dense network from input to output; `net` is the name of
+    any other one. `scaled` is the number of rows that a slow side really trains (its
+    time is multiplied up to `rows` and marked). `must` and
     `aim` are the wanted ratios; `against` names the peer the wanted ratio is about
     where that is one peer and not the best of all; `only` the sides that take part,
     where not all do.
@@ -41,8 +32,9 @@ class Workload:
     loss: str = "mse"  # "mse" or "sparse_ce" (from logits)
     activation: str = "relu"
     data: str = "random"  # "random" or "fashion"
-    #: "fit", "estimator" (scikit-learn's `fit`), "predict" (of one row) or "fresh" (process)
+    #: "fit", "estimator" (scikit-learn's `fit`), "predict" (of one batch) or "fresh" (process)
     kind: str = "fit"
+    net: str = ""
     epochs: int = 1
     must: float | None = None
     aim: float | None = None
@@ -56,24 +48,11 @@ class Workload:
         return self.kind in ("fit", "estimator")
 
     @property
-    def parameters(self) -> int:
-        """Number of weights and biases: sum of `out * (in + 1)`."""
-        pairs = zip(self.sizes, self.sizes[1:], strict=False)
-        return sum(fan_out * (fan_in + 1) for fan_in, fan_out in pairs)
-
-    @property
-    def flops_per_row(self) -> int:
-        """FLOPs of the matrix products of one training row.
-
-        `2 in out` each for the forward product, the weight gradient and (in every layer
-        but the first, where nobody asks for it) the input gradient.
-        """
-        total = 0
-        for i, (fan_in, fan_out) in enumerate(
-            zip(self.sizes, self.sizes[1:], strict=False)
-        ):
-            total += (4 if i == 0 else 6) * fan_in * fan_out
-        return total
+    def network(self) -> networks.Network:
+        """What is trained."""
+        if self.net:
+            return networks.find(self.net)
+        return networks.dense(self.sizes, self.activation)
 
 
 _FASHION = (784, 128, 10)
@@ -87,7 +66,7 @@ _ESTIMATORS = ("ranvier", "sklearn")
 _SLOW_AT_1 = {"torch": 5000, "keras-jax": 3000, "keras-tf": 2000, "sklearn": 5000}
 _SLOW_AT_32 = {"torch": 64_000, "keras-jax": 32_000, "keras-tf": 32_000}
 
-WORKLOADS: tuple[Workload, ...] = (
+_DENSE: tuple[Workload, ...] = (
     Workload(
         "fashion-b1", "784-128-10 on 60,000 Fashion-MNIST rows, batch 1", _FASHION, 1,
         60_000, "sparse_ce", data="fashion", must=3.0, aim=4.0, scaled=_SLOW_AT_1,
@@ -140,8 +119,7 @@ WORKLOADS: tuple[Workload, ...] = (
     ),
 )  # fmt: skip
 
-#: Networks that no row of the table names, to see that the speed is general.
-OTHERS: tuple[Workload, ...] = (
+_DENSE_OTHERS: tuple[Workload, ...] = (
     Workload(
         "other-deep", "784-300-200-100-50-10 tanh, batch 50, 20,000 rows",
         (784, 300, 200, 100, 50, 10), 50, 20_000, "sparse_ce", activation="tanh",
@@ -160,64 +138,132 @@ OTHERS: tuple[Workload, ...] = (
     ),
 )  # fmt: skip
 
+_TORCHES = ("torch", "torch-nhwc")
+#: Keras on TensorFlow as it is by default (XLA), and without XLA.
+_TENSORFLOWS = ("keras-tf", "keras-tf-nojit")
+#: Who takes part where there are no images.
+_ONE_TORCH = ("ranvier", "jax", "torch", "keras-jax", *_TENSORFLOWS)
+
+
+def _net(
+    name: str, title: str, net: str, batch: int, rows: int, **more: Any
+) -> Workload:
+    return Workload(name, title, (), batch, rows, "sparse_ce", net=net, **more)
+
+
+_CONVNET = "keras.io convnet (Conv32-pool-Conv64-pool-Dense10), 12,000 Fashion-MNIST rows, batch"
+_NETWORKS: tuple[Workload, ...] = (
+    _net(
+        "convnet-b32", f"{_CONVNET} 32", "convnet", 32, 12_000, data="fashion", must=2.5,
+        aim=3.3, scaled={"jax": 3200},
+    ),
+    _net(
+        "convnet-b128", f"{_CONVNET} 128", "convnet", 128, 12_000, data="fashion",
+        must=2.2, aim=2.8, scaled={"jax": 3200},
+    ),
+    _net(
+        "residual", "residual net (3 stages of 2 blocks, 16-32-64 channels) on 32x32x3, "
+        "batch 64, 1,280 rows", "residual", 64, 1280, must=1.2, aim=2.0,
+        scaled={"jax": 256},
+    ),
+    _net(
+        "separable", "depthwise-separable net (MobileNet-like, width 0.25) on 64x64x3, "
+        "batch 32, 1,600 rows", "separable", 32, 1600, must=1.2, aim=2.2,
+        scaled={"jax": 128},
+    ),
+    _net(
+        "lstm", "LSTM(64) over 64 steps of 32 features, batch 32, 6,400 rows", "lstm",
+        32, 6400, must=1.6, aim=2.2, only=_ONE_TORCH,
+    ),
+    _net(
+        "transformer", "two-block causal transformer (d 64, 4 heads, T 64, 256 words), "
+        "batch 16, 1,600 rows", "transformer", 16, 1600, must=2.0, aim=3.5,
+        only=_ONE_TORCH,
+    ),
+    _net(
+        "resnet50-1", "ResNet-50 `predict`, 224x224, batch 1", "resnet50", 1, 1,
+        kind="predict", aim=1.0, only=("ranvier", *_TORCHES),
+    ),
+    _net(
+        "resnet50-8", "the same, batch 8", "resnet50", 8, 8, kind="predict", aim=1.0,
+        only=("ranvier", *_TORCHES),
+    ),
+)  # fmt: skip
+
+#: Other kernels, channels, strides, lengths and batches than the table has.
+_NETWORKS_OTHERS: tuple[Workload, ...] = (
+    _net(
+        "other-convnet", "5x5 convolutions of 24 and 48 channels with pools, 32x32x3, "
+        "batch 50, 3,010 rows", "other-convnet", 50, 3010, scaled={"jax": 500},
+    ),
+    _net(
+        "other-residual", "residual net (stages of 1 block, 20-48 channels) on 27x27x3, "
+        "batch 24, 1,210 rows", "other-residual", 24, 1210, scaled={"jax": 240},
+    ),
+    _net(
+        "other-separable", "depthwise-separable net, width 0.375, 48x48x3, batch 20, "
+        "1,010 rows", "other-separable", 20, 1010, scaled={"jax": 100},
+    ),
+    _net(
+        "other-lstm", "LSTM(100) over 37 steps of 20 features, batch 24, 4,810 rows",
+        "other-lstm", 24, 4810, only=_ONE_TORCH,
+    ),
+    _net(
+        "other-transformer", "one-block causal transformer (d 96, 6 heads, T 100), "
+        "batch 10, 510 rows", "other-transformer", 10, 510, only=_ONE_TORCH,
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Rows and figures that are reported together.
+
+    `others` are rows beyond the table, to see that the speed is general; `peers` the
+    sides to compare with; `claims` ranvier's own figures (see the package `claims`).
+    """
+
+    title: str
+    table: tuple[Workload, ...]
+    others: tuple[Workload, ...]
+    peers: tuple[str, ...]
+    claims: tuple[str, ...]
+
+    def named(self, word: str) -> list[str]:
+        """Rows that `word` stands for: "table", "others", a name or its beginning."""
+        sets = {"table": self.table, "others": self.others}
+        every = [w.name for w in sets.get(word, self.table + self.others)]
+        if word in sets or word in every:
+            return every if word in sets else [word]
+        return [name for name in every if name.startswith(word)]
+
+
+SUITES = {
+    "dense": Suite(
+        "Dense networks",
+        _DENSE,
+        _DENSE_OTHERS,
+        ("jax", "torch", "sklearn", "keras-jax", "keras-tf"),
+        ("import_time", "peak", "threads", "fit_cost", "compile_time", "rows_cost",
+         "memory", "shapes"),
+    ),
+    "networks": Suite(
+        "Convolutions, recurrences, attention",
+        _NETWORKS,
+        _NETWORKS_OTHERS,
+        ("jax", *_TORCHES, "keras-jax", *_TENSORFLOWS),
+        ("conv_peak", "network_threads", "network_memory", "network_compile"),
+    ),
+}  # fmt: skip
+
+WORKLOADS = {w.name: w for s in SUITES.values() for w in s.table + s.others}
+
 #: Sides that have no such activation leave the row out and say so.
 SKLEARN_ACTIVATIONS = {"relu": "relu", "tanh": "tanh", "sigmoid": "logistic"}
 
 
 def find(name: str) -> Workload:
     """The workload called `name`; `KeyError` with the known names otherwise."""
-    for workload in WORKLOADS + OTHERS:
-        if workload.name == name:
-            return workload
-    known = ", ".join(w.name for w in WORKLOADS + OTHERS)
-    raise KeyError(f"no workload {name!r}; known: {known}")
-
-
-def read_idx(path: Path) -> np.ndarray:
-    """Reads one gzipped IDX file of unsigned bytes."""
-    with gzip.open(path, "rb") as stream:
-        zero, kind, rank = struct.unpack(">HBB", stream.read(4))
-        if zero != 0 or kind != 8:
-            raise ValueError(f"{path} is not an IDX file of unsigned bytes")
-        shape = struct.unpack(f">{rank}I", stream.read(4 * rank))
-        return np.frombuffer(stream.read(), np.uint8).reshape(shape)
-
-
-def fashion_folder() -> Path | None:
-    """The folder holding the training files of Fashion-MNIST, if there is one."""
-    given = os.environ.get("RANVIER_BENCH_FASHION")
-    for folder in (given,) if given else FASHION_FOLDERS:
-        path = Path(folder).expanduser()
-        if (path / "train-images-idx3-ubyte.gz").exists():
-            return path
-    return None
-
-
-def make_data(workload: Workload, rows: int) -> tuple[np.ndarray, np.ndarray, str]:
-    """The first `rows` rows of the workload's data, `x` in float32, and what they are.
-
-    Labels are int32 `(n,)` for "sparse_ce" and float32 `(n, 1)` for "mse".
-    """
-    if workload.data == "fashion":
-        folder = fashion_folder()
-        if folder is not None:
-            images = read_idx(folder / "train-images-idx3-ubyte.gz")[:rows]
-            labels = read_idx(folder / "train-labels-idx1-ubyte.gz")[:rows]
-            x = images.reshape(len(images), -1).astype(np.float32)
-            x /= np.float32(255)
-            return x, labels.astype(np.int32), "Fashion-MNIST"
-    rng = np.random.default_rng(1)
-    width, out = workload.sizes[0], workload.sizes[-1]
-    if workload.data == "fashion":
-        x = rng.integers(0, 256, (rows, width), dtype=np.uint8).astype(np.float32)
-        x /= np.float32(255)
-        what = "random bytes in the shape of Fashion-MNIST (its files were not found)"
-    else:
-        x = rng.standard_normal((rows, width), dtype=np.float32)
-        what = "random normal rows"
-    # Something that can be learned: a random linear map of the row.
-    guide = rng.standard_normal((width, out), dtype=np.float32) / np.float32(width**0.5)
-    scores = (x - x.mean()) @ guide
-    if workload.loss == "sparse_ce":
-        return x, scores.argmax(1).astype(np.int32), what
-    return x, np.tanh(scores).astype(np.float32), what
+    if name not in WORKLOADS:
+        raise KeyError(f"no workload {name!r}; known: {', '.join(WORKLOADS)}")
+    return WORKLOADS[name]

@@ -4,42 +4,35 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
+import net_keras
+import networks
 import numpy as np
 
 
 def build(
-    sizes: Sequence[int],
-    loss: str = "mse",
-    activation: str = "relu",
-    optimizer: str = "adam",
+    network: networks.Network, loss: str = "sparse_ce", optimizer: str = "adam"
 ) -> Any:
-    """A compiled dense network; `loss` is "mse" or "sparse_ce" (from logits)."""
+    """A compiled network; `loss` is "mse" or "sparse_ce" (from logits)."""
     import ranvier as keras
 
-    hidden = [keras.layers.Dense(n, activation=activation) for n in sizes[1:-1]]
-    model = keras.Sequential(
-        [keras.Input((sizes[0],)), *hidden, keras.layers.Dense(sizes[-1])]
-    )
-    if loss == "sparse_ce":
-        chosen = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    else:
-        chosen = "mean_squared_error" if loss == "mse" else loss
-    model.compile(optimizer=optimizer, loss=chosen)
+    model = net_keras.build(keras, network)
+    net_keras.compile_model(keras, model, loss, optimizer=optimizer)
     return model
 
 
 def rows_for(
-    sizes: Sequence[int], rows: int, loss: str = "mse"
+    network: networks.Network, rows: int, loss: str = "sparse_ce"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Random float32 rows and labels."""
     rng = np.random.default_rng(2)
-    x = rng.standard_normal((rows, sizes[0]), dtype=np.float32)
+    x = rng.standard_normal((rows, *network.input), dtype=np.float32)
+    classes = network.output[-1]
     if loss == "sparse_ce":
-        return x, rng.integers(0, sizes[-1], rows, dtype=np.int32)
-    return x, np.tanh(x[:, :1]) * np.ones(sizes[-1], np.float32)
+        return x, rng.integers(0, classes, rows, dtype=np.int32)
+    return x, np.tanh(x[:, :1]) * np.ones(classes, np.float32)
 
 
 def seconds(call: Callable[[], object]) -> float:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import statistics
 
+import networks
+
 from claims._common import build, rows_for, seconds, tell
 
 NETWORKS = {
@@ -18,8 +20,9 @@ def main() -> None:
     """Best and median of many calls."""
     rows = []
     for name, sizes in NETWORKS.items():
-        model = build(sizes)
-        x, y = rows_for(sizes, 1)
+        network = networks.dense(sizes)
+        model = build(network, "mse")
+        x, y = rows_for(network, 1, "mse")
 
         def fit(model=model, x=x, y=y) -> None:
             model.fit(x, y, batch_size=1, epochs=1, verbose=0)

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import workloads
-from worker import peak_memory
+from worker import resident
 
 from claims._common import build, tell
 
@@ -36,13 +36,13 @@ def case(name: str) -> dict[str, float]:
         y = rng.integers(0, w.sizes[-1], rows, dtype=np.int32)
     else:
         y = rng.random((rows, 1), dtype=np.float32)
-    model = build(w.sizes, w.loss)
+    model = build(w.network, w.loss)
     model.fit(x, y, batch_size=w.batch, epochs=2, verbose=0)
     return {
-        "peak": peak_memory(),
+        "peak": resident(),
         "data": x.nbytes + y.nbytes,
         # Weights and Adam's two slots, in float32.
-        "state": 3 * 4 * w.parameters,
+        "state": 3 * 4 * w.network.parameters,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
+import data
 import workloads
 
 from claims._common import build, seconds, tell
@@ -31,9 +32,9 @@ def main() -> None:
     models: dict[str, Any] = {}
     for name in WANTED:
         w = workloads.find(name)
-        models[name] = build(w.sizes, w.loss)
+        models[name] = build(w.network, w.loss)
     w = workloads.find("fashion-b32")
-    x, y, _ = workloads.make_data(w, w.rows)
+    x, y, _ = data.make_data(w, w.rows)
     peaks: list[float | None] = []
     times: dict[str, list[float]] = {name: [] for name in WANTED}
     for turn in range(ROUNDS + 1):
@@ -50,7 +51,7 @@ def main() -> None:
     rows = []
     for name, wanted in WANTED.items():
         w = workloads.find(name)
-        work = w.flops_per_row * w.rows / 1e9
+        work = w.network.train_flops * w.rows / 1e9
         row = {
             "workload": name,
             "GFLOP/s best": work / min(times[name]),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import statistics
 
+import networks
+
 from claims._common import build, rows_for, seconds, tell
 
-SIZES = (20, 64, 64, 1)
+NETWORK = networks.dense((20, 64, 64, 1))
 BATCH = 32
 TOTAL = 1_000_000
 ROUNDS = 4
@@ -14,8 +16,8 @@ ROUNDS = 4
 
 def main() -> None:
     """`fit(n rows, epochs = total / n)`, the sizes taking turns."""
-    x, y = rows_for(SIZES, TOTAL)
-    model = build(SIZES)
+    x, y = rows_for(NETWORK, TOTAL, "mse")
+    model = build(NETWORK, "mse")
     counts = [1000, 10_000, 100_000, TOTAL]
     times: dict[int, list[float]] = {count: [] for count in counts}
     model.fit(x[:1000], y[:1000], batch_size=BATCH, epochs=2, verbose=0)

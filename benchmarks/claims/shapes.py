@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import networks
 import workloads
 
 from claims._common import build, rows_for, seconds, tell
@@ -44,21 +45,24 @@ WORK = 6e9  # FLOPs of one timed fit, about
 
 
 def flops(sizes: tuple[int, ...]) -> int:
-    """FLOPs per row (see `Workload.flops_per_row`)."""
-    return workloads.Workload("", "", sizes, 1, 1).flops_per_row
+    """FLOPs per row."""
+    return networks.dense(sizes).train_flops
 
 
 def main() -> None:
     """Rows of the table and the others take turns."""
     table = [
-        Shape(w.sizes, w.batch, w.loss) for w in workloads.WORKLOADS if w.kind == "fit"
+        Shape(w.sizes, w.batch, w.loss)
+        for w in workloads.SUITES["dense"].table
+        if w.kind == "fit"
     ]
     jobs = []
     for shape in [*table, *SHAPES]:
         steps = max(20, math.ceil(WORK / flops(shape.sizes) / shape.batch))
         count = min(steps * shape.batch, 60_000)
-        x, y = rows_for(shape.sizes, count, shape.loss)
-        model = build(shape.sizes, shape.loss, shape.activation, shape.optimizer)
+        network = networks.dense(shape.sizes, shape.activation)
+        x, y = rows_for(network, count, shape.loss)
+        model = build(network, shape.loss, shape.optimizer)
         jobs.append((shape, model, x, y, []))
     for turn in range(ROUNDS + 1):
         for shape, model, x, y, times in jobs:

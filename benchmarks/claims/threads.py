@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 import sys
+from collections.abc import Sequence
 
 import workloads
 from process import Worker
@@ -16,8 +17,8 @@ NAMES = ("tiny-b1", "tiny-b32", "fashion-b1", "fashion-b32", "fashion-b128",
 ROUNDS = 4
 
 
-def main() -> None:
-    """Two workers that differ in RANVIER_THREADS only."""
+def measure(names: Sequence[str], wanted: float) -> None:
+    """Two workers that differ in RANVIER_THREADS only; tells of each of `names`."""
     avx2 = os.environ.get("RANVIER_ISA") == "avx2"
     sides = {
         side: Worker(f"ranvier@{side}", sys.executable, sys.stderr, 600, avx2)
@@ -27,7 +28,7 @@ def main() -> None:
     try:
         for worker in sides.values():
             worker.ask("hello")
-        for name in NAMES:
+        for name in names:
             w = workloads.find(name)
             times: dict[str, list[float]] = {side: [] for side in sides}
             for worker in sides.values():
@@ -43,13 +44,18 @@ def main() -> None:
                     "1 thread median s": statistics.median(times["1t"]),
                     "2 threads median s": statistics.median(times["2t"]),
                     "speed-up, best": min(times["1t"]) / min(times["2t"]),
+                    "wanted": wanted,
                 }
             )
     finally:
         for worker in sides.values():
             worker.close()
-    # Where ranvier chooses one thread by cost, the two differ by noise only.
-    tell(rows, all(row["speed-up, best"] >= 0.97 for row in rows))
+    tell(rows, all(row["speed-up, best"] >= wanted for row in rows))
+
+
+def main() -> None:
+    """Where ranvier chooses one thread by cost, the two differ by noise only."""
+    measure(NAMES, 0.97)
 
 
 if __name__ == "__main__":
