@@ -94,12 +94,13 @@ def find(graph: Graph) -> list[Bundle]:
         for child in node.inputs:
             consumers.setdefault(child, []).append(node)
     outputs = set(graph.outputs.values())
+    related = _related(graph)
     taken: set[Node] = set()
     groups: dict[tuple[Any, ...], list[Member]] = {}
     for variable, root in graph.updates.items():
         if root in taken or not _small(variable):
             continue
-        member = _member(graph, variable, consumers, outputs)
+        member = _member(variable, root, related.get(root, {}), consumers, outputs)
         if member is not None and not taken & set(member.nodes):
             taken.update(member.nodes)
             groups.setdefault(member.signature, []).append(member)
@@ -107,22 +108,61 @@ def find(graph: Graph) -> list[Bundle]:
 
 
 def _small(variable: Variable) -> bool:
-    size = product(variable.shape)
     # Scalars (counters, metric sums) are gathered into one program anyway.
-    return bool(variable.shape) and size <= SMALL and variable.dtype == "float32"  # type: ignore[operator]
+    return bool(variable.shape) and _few(variable) and variable.dtype == "float32"
+
+
+def _few(variable: Variable) -> bool:
+    return bool(product(variable.shape) <= SMALL)  # type: ignore[operator]
+
+
+def _inside(node: Node, shape: tuple[Any, ...]) -> bool:
+    """Whether a node may be in the update of variables of a shape."""
+    return elementwise(node) and shape_of(node) == shape
+
+
+def _related(graph: Graph) -> dict[Node, dict[Node, Variable]]:
+    """For each new value of a small variable: those that share work with it, itself too.
+
+    Each node is looked at once, however many variables have its shape: what an earlier
+    new value has reached is its, and both belong together then.
+    """
+    reached: dict[Node, Node] = {}
+    leader: dict[Node, Node] = {}
+
+    def leading(root: Node) -> Node:
+        while leader[root] is not root:
+            leader[root] = root = leader[leader[root]]
+        return root
+
+    updates = [(v, node) for v, node in graph.updates.items() if v.shape and _few(v)]
+    for variable, root in updates:
+        leader.setdefault(root, root)
+        stack = [root]
+        while stack:
+            node = stack.pop()
+            if node in reached:
+                leader[leading(reached[node])] = leading(root)
+            elif _inside(node, variable.shape):
+                reached[node] = root
+                stack.extend(node.inputs)
+    together: dict[Node, dict[Node, Variable]] = {}
+    for variable, root in updates:
+        together.setdefault(leading(root), {})[root] = variable
+    return {root: together[leading(root)] for _, root in updates}
 
 
 def _member(
-    graph: Graph,
     variable: Variable,
+    root: Node,
+    updated: dict[Node, Variable],
     consumers: dict[Node, list[Node]],
     outputs: set[Node],
 ) -> Member | None:
     shape = variable.shape
-    updated = {node: v for v, node in graph.updates.items() if v.shape == shape}
 
     def inside(node: Node) -> bool:
-        return elementwise(node) and shape_of(node) == shape
+        return _inside(node, shape)
 
     nodes: list[Node] = []
     seen: set[Node] = set()
@@ -135,7 +175,7 @@ def _member(
             visit(child)
         nodes.append(node)
 
-    visit(graph.updates[variable])
+    visit(root)
     # Results that hang together with these: the other slots of the same update.
     grown = True
     while grown:

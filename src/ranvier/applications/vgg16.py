@@ -1,0 +1,23 @@
+"""VGG16: thirteen convolutions and three dense layers.
+
+Example:
+    >>> from ranvier import applications
+    >>> model = applications.VGG16(
+    ...     weights=None, include_top=False, input_shape=(32, 32, 3))
+    >>> model.output_shape
+    (None, 1, 1, 512)
+"""
+
+from __future__ import annotations
+
+from ranvier.applications._vgg import vgg
+from ranvier.applications.imagenet_utils import (
+    CAFFE,
+    decode_predictions,
+    preprocessing,
+)
+
+__all__ = ["VGG16", "decode_predictions", "preprocess_input"]
+
+VGG16 = vgg("VGG16", 2, 2, 3, 3, 3)
+preprocess_input = preprocessing(*CAFFE)
