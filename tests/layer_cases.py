@@ -57,6 +57,52 @@ CASES: dict[str, list[tuple[dict[str, Any], Any]]] = {
             (5, 2),
         ),
     ],
+    "ConvLSTM1D": [
+        ({"filters": 2, "kernel_size": 3}, (4, 6, 2)),
+        (
+            {
+                "filters": 3,
+                "kernel_size": 2,
+                "dilation_rate": 2,
+                "data_format": "channels_first",
+                "return_sequences": True,
+                "go_backwards": True,
+                "use_bias": False,
+            },
+            (3, 2, 7),
+        ),
+    ],
+    "ConvLSTM2D": [
+        (
+            {
+                "filters": 2,
+                "kernel_size": (2, 3),
+                "strides": 2,
+                "padding": "same",
+                "return_sequences": True,
+                "kernel_regularizer": "l2",
+                "recurrent_regularizer": "l1",
+                "bias_constraint": "max_norm",
+                "activity_regularizer": "l2",
+            },
+            (3, 4, 5, 2),
+        ),
+        (
+            {
+                "filters": 2,
+                "kernel_size": 2,
+                "data_format": "channels_first",
+                "activation": "relu",
+                "recurrent_activation": "hard_sigmoid",
+                "unit_forget_bias": False,
+            },
+            (2, 3, 4, 4),
+        ),
+    ],
+    "ConvLSTM3D": [
+        ({"filters": 1, "kernel_size": 2, "padding": "same"}, (2, 2, 3, 2, 2)),
+        ({"filters": 2, "kernel_size": (1, 2, 2), "strides": 2}, (2, 3, 4, 4, 1)),
+    ],
     "Dense": [
         ({"units": 3}, (5,)),
         ({"units": 70, "activation": "relu"}, (33,)),

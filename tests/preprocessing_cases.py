@@ -94,5 +94,5 @@ INDICES = {"CategoryEncoding"}
 BY_CHANCE = {name for name in CASES if name.startswith("Random")}
 #: Tried in test_images.py: its shape differs from Keras's in inference, for a reason.
 OTHERS = {"RandomCrop"}
-#: On arrays only, not inside a model.
-OTHERS |= {"IntegerLookup", "StringLookup", "TextVectorization"}
+#: They run before the step: tried in test_lookup.py and test_host.py.
+OTHERS |= {"Hashing", "IntegerLookup", "StringLookup", "TextVectorization"}

@@ -1,47 +1,26 @@
-"""Layers that look words and numbers up in a vocabulary, on arrays."""
+"""Layers that look words and numbers up in a vocabulary."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ranvier import symbolic
 from ranvier._check import Constraint, Interval, OneOf, Optional, check_parameters
-from ranvier._missing import MissingPart
 from ranvier.errors import DataError, ShapeError
-from ranvier.graph import Tensor, Variable, current_trace
-from ranvier.layers.base import Layer
+from ranvier.graph import Tensor, Variable
 from ranvier.layers.categories import no_sparse
+from ranvier.layers.hashes import buckets, salt_of
+from ranvier.layers.host import HostLayer
+from ranvier.symbolic import KerasTensor
 
 Array = np.ndarray[Any, Any]
 #: Keras's names of output modes in its second version.
 _OLD_MODES = {"binary": "multi_hot", "tf-idf": "tf_idf"}
-
-
-class HostLayer(Layer):
-    """Base of layers that compute in Python, on arrays, before a model.
-
-    A model's step is compiled for numbers; words are looked up before it.
-    """
-
-    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """The layer's result for arrays or lists.
-
-        Raises:
-            MissingPart: RV806 inside a model.
-        """
-        if symbolic.any_symbols((inputs,)) or current_trace() is not None:
-            raise MissingPart(
-                "RV806",
-                f"{type(self).__name__} works on arrays, and not inside a model yet",
-                fix=f"x = {self.name}(x) before model.fit(x, y) and model.predict(x)",
-            )
-        return self.call(inputs, *args, **kwargs)
 
 
 class _Lookup(HostLayer):
@@ -55,6 +34,7 @@ class _Lookup(HostLayer):
         "max_tokens": Optional(Interval(int, 2)),
         "num_oov_indices": Interval(int, 0),
         "output_mode": OneOf("int", "one_hot", "multi_hot", "count", "tf_idf"),
+        "oov_method": OneOf("floormod", "farmhash"),
     }
 
     def __init__(
@@ -69,9 +49,12 @@ class _Lookup(HostLayer):
         output_mode: str,
         sparse: bool,
         pad_to_max_tokens: bool,
+        oov_method: str,
+        salt: Any,
         **kwargs: Any,
     ) -> None:
-        kwargs.pop("vocabulary_size", None)
+        # Written by `get_config`: how many columns there are before the words are read.
+        self._expected_size: int | None = kwargs.pop("vocabulary_size", None)
         kwargs.pop("has_input_vocabulary", None)
         super().__init__(**kwargs)
         owner = type(self).__name__
@@ -80,9 +63,13 @@ class _Lookup(HostLayer):
             "max_tokens": max_tokens,
             "num_oov_indices": num_oov_indices,
             "output_mode": output_mode,
+            "oov_method": oov_method,
         }
         check_parameters(owner, self._parameters, given)
         no_sparse(owner, sparse)
+        self.oov_method, self.salt = oov_method, salt_of(owner, salt)
+        if salt is not None and not self._hashes:
+            raise ShapeError("RV100", f"{owner}: a salt needs oov_method='farmhash'")
         if invert and output_mode != "int":
             raise ShapeError("RV100", f"{owner}: invert=True needs output_mode='int'")
         if pad_to_max_tokens and max_tokens is None:
@@ -97,22 +84,29 @@ class _Lookup(HostLayer):
         self.input_vocabulary = None if path else _listed(vocabulary)
         self.input_idf_weights = _listed(idf_weights)
         self._fixed = vocabulary is not None
-        self._tokens: list[Any] = []
-        self._index: dict[Any, int] = {}
         self._idf: Array | None = None
+        self._take([])
         self.built = True
         if vocabulary is not None:
             self.set_vocabulary(vocabulary, idf_weights)
 
     # -- what a subclass gives
 
+    _token_dtype = "string"
+
     def _items(self, values: Any) -> Array:
         """Tokens as an array of the vocabulary's kind."""
         raise NotImplementedError
 
-    def _outside(self, token: Any) -> int:
-        """Which of several places a token outside the vocabulary takes."""
-        raise NotImplementedError
+    @property
+    def _hashes(self) -> bool:
+        """Whether tokens outside the vocabulary are spread by a hash function."""
+        return self.oov_method == "farmhash"
+
+    def _outside(self, tokens: Sequence[Any]) -> Array:
+        """Which of several places tokens outside the vocabulary take."""
+        texts = [str(token).encode("utf-8") for token in tokens]
+        return buckets(texts, self.num_oov_indices, self.salt)
 
     # -- the vocabulary
 
@@ -154,6 +148,7 @@ class _Lookup(HostLayer):
             verb = "needs" if weighted else "has no use for"
             raise self._refused(f"output_mode={self.output_mode!r} {verb} idf_weights")
         if isinstance(vocabulary, (str, Path)):
+            _refuse_foreign(vocabulary)
             vocabulary = Path(vocabulary).read_text(encoding="utf-8").splitlines()
         given = self._items(vocabulary).ravel().tolist()
         if not given:
@@ -194,6 +189,9 @@ class _Lookup(HostLayer):
         start = self._token_start()
         self._tokens = list(tokens)
         self._index = {t: i for i, t in enumerate(self._tokens, start)}
+        if self.mask_token is not None:
+            # A mask has index 0, or no column.
+            self._index[self.mask_token] = 0 if self.output_mode == "int" else -1
 
     def _weigh(self, weights: Array) -> None:
         if self.pad_to_max_tokens and self.max_tokens is not None:
@@ -270,15 +268,12 @@ class _Lookup(HostLayer):
             ]
             return self._inverted(known, places.shape)
         items = self._items(inputs)
-        # A mask has index 0, or no column.
-        mask = 0 if self.output_mode == "int" else -1
-        found = [
-            mask
-            if self.mask_token is not None and t == self.mask_token
-            else self._at(t)
-            for t in items.ravel().tolist()
-        ]
+        flat = items.ravel().tolist()
+        found = [self._index.get(t, _UNKNOWN) for t in flat]
         indices = np.asarray(found, "int64").reshape(items.shape)
+        unknown = np.flatnonzero(indices == _UNKNOWN)
+        if unknown.size:
+            indices.put(unknown, self._places([flat[i] for i in unknown]))
         if self.output_mode == "int":
             return Tensor(value=indices)
         return Tensor(value=self._columns(indices))
@@ -286,29 +281,56 @@ class _Lookup(HostLayer):
     def _inverted(self, tokens: list[Any], shape: tuple[int, ...]) -> Any:
         return Tensor(value=np.asarray(tokens, "int64").reshape(shape))
 
-    def _at(self, token: Any) -> int:
-        index = self._index.get(token)
-        if index is not None:
-            return index
+    def _places(self, tokens: list[Any]) -> Any:
+        """Indices of tokens that are not in the vocabulary."""
         if not self.num_oov_indices:
             raise DataError(
                 "RV203",
-                f"{type(self).__name__}: {token!r} is not in the vocabulary",
+                f"{type(self).__name__}: {tokens[0]!r} is not in the vocabulary",
                 fix="num_oov_indices=1",
             )
         one = self.num_oov_indices == 1
-        return self._oov_start() + (0 if one else self._outside(token))
+        return self._oov_start() + (0 if one else self._outside(tokens))
+
+    def _depth(self, expected: int | None = None) -> int:
+        """How many columns there are; `expected` before there is a vocabulary.
+
+        Raises:
+            ShapeError: RV106 when nothing is known.
+        """
+        if self.pad_to_max_tokens and self.max_tokens is not None:
+            return self.max_tokens
+        if self._tokens:
+            return self.vocabulary_size()
+        if expected is not None:
+            return int(expected)
+        raise ShapeError(
+            "RV106",
+            f"layer {self.name!r} has no vocabulary yet",
+            fix="layer.adapt(data) or layer.set_vocabulary(tokens), before it is called",
+        )
+
+    def compute_output_spec(self, inputs: KerasTensor) -> KerasTensor:
+        """Shape and dtype of the result, for a symbolic input."""
+        shape, mode = tuple(inputs.shape), self.output_mode
+        expected = self._expected_size
+        if mode == "int":
+            return KerasTensor(shape, self._token_dtype if self.invert else "int64")
+        if mode == "one_hot":
+            rows = shape[:-1] if len(shape) > 1 and shape[-1] == 1 else shape
+            return KerasTensor((*rows, self._depth(expected)), self.compute_dtype)
+        if len(shape) < 2:
+            raise ShapeError(
+                "RV103",
+                f"{type(self).__name__}: output_mode={mode!r} in a model takes several "
+                f"tokens for each row, got inputs of shape {shape}",
+                fix="keras.Input((1,), dtype=...)",
+            )
+        sizes = (shape[0], *shape[2:], self._depth(expected))
+        return KerasTensor(sizes, self.compute_dtype)
 
     def _columns(self, indices: Array) -> Array:
-        if not self._tokens and not self.pad_to_max_tokens:
-            raise ShapeError(
-                "RV106",
-                f"layer {self.name!r} has no vocabulary yet",
-                fix="layer.adapt(data) or layer.set_vocabulary(tokens)",
-            )
-        depth = self.vocabulary_size()
-        if self.pad_to_max_tokens and self.max_tokens is not None:
-            depth = self.max_tokens
+        depth = self._depth()
         mode = self.output_mode
         indices = np.atleast_1d(indices)
         if mode == "one_hot" and indices.ndim > 1 and indices.shape[-1] == 1:
@@ -324,6 +346,12 @@ class _Lookup(HostLayer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments; what `adapt` learned is not among them."""
+        vocabulary, idf_weights = self.input_vocabulary, self.input_idf_weights
+        if vocabulary is None and self._by_config():
+            vocabulary = self._tokens
+            if self._idf is not None:
+                start = self._token_start()
+                idf_weights = self._idf[start : start + len(vocabulary)].tolist()
         return {
             **super().get_config(),
             "invert": self.invert,
@@ -334,12 +362,75 @@ class _Lookup(HostLayer):
             "output_mode": self.output_mode,
             "sparse": self.sparse,
             "pad_to_max_tokens": self.pad_to_max_tokens,
-            "idf_weights": self.input_idf_weights,
-            "vocabulary": self.input_vocabulary,
+            "idf_weights": idf_weights,
+            "vocabulary": vocabulary,
             "vocabulary_size": self.vocabulary_size() if self._tokens else None,
-            "oov_method": "floormod",
-            "salt": None,
+            "oov_method": self.oov_method,
+            "salt": self.salt,
         }
+
+    # -- files
+
+    def save_own_variables(self, store: Any) -> None:
+        """Writes the weights of the words, in mode `"tf_idf"`."""
+        if self._idf is not None:
+            store["idf_weights"] = self._idf
+
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
+        """Reads the weights of the words, in mode `"tf_idf"`."""
+        if "idf_weights" in store:
+            self._idf = np.asarray(store["idf_weights"], "float32")
+
+    def assets(self) -> dict[str, bytes]:
+        """The vocabulary as a text file, a token on each line, as Keras writes it.
+
+        A vocabulary that was given stands in the configuration; so does one that cannot
+        be told from its lines.
+        """
+        if self.input_vocabulary is not None or self._by_config():
+            return {}
+        lines = map(str, self.get_vocabulary())
+        return {"vocabulary.txt": "\n".join(lines).encode("utf-8")}
+
+    def _by_config(self) -> bool:
+        """Whether the vocabulary has tokens that are no lines of a text file."""
+        words = (t for t in self._tokens if isinstance(t, str) and t)
+        return any(word.splitlines() != [word] for word in words)
+
+    def take_assets(self, files: Mapping[str, bytes]) -> None:
+        """Takes the vocabulary that `assets` (or Keras) wrote."""
+        if self.input_vocabulary is not None or "vocabulary.txt" not in files:
+            return
+        text = files["vocabulary.txt"].decode("utf-8")
+        if text.count("\n") == text.count("\r\n"):  # written on Windows
+            text = text.replace("\r\n", "\n")
+        lines = text.split("\n")
+        if len(lines) <= self._token_start():
+            return  # it had learned nothing
+        idf = self._idf
+        self.set_vocabulary(
+            np.asarray(lines), None if idf is None else idf[: len(lines)]
+        )
+        self._idf = idf
+
+
+#: Stands for what is not in the vocabulary, until it has its index.
+_UNKNOWN = -2
+
+
+def _refuse_foreign(path: str | Path) -> None:
+    """A model file may not name other files, which would be read.
+
+    Raises:
+        FileError: RV601.
+    """
+    from ranvier.models.restore import is_restoring, unreadable
+
+    if is_restoring():
+        raise unreadable(
+            f"a vocabulary in another file is named: {str(path)[:80]!r}",
+            "layer.set_vocabulary(path) after loading",
+        )
 
 
 def _listed(value: Any) -> Any:
@@ -373,31 +464,18 @@ def texts_of(values: Any, owner: str, encoding: str = "utf-8") -> Array:
     return texts.reshape(array.shape)
 
 
-def no_hash(owner: str, count: int, kwargs: dict[str, Any], strings: bool) -> None:
-    """Refuses what needs TensorFlow's hash functions.
-
-    Raises:
-        MissingPart: RV806.
-    """
-    method, salt = kwargs.pop("oov_method", "floormod"), kwargs.pop("salt", None)
-    if salt is not None or method != "floormod" or (strings and count > 1):
-        raise MissingPart(
-            "RV806",
-            f"{owner}: unknown tokens are not spread by TensorFlow's FarmHash or "
-            "SipHash, which are not here",
-            fix="num_oov_indices=1",
-        )
-
-
 class StringLookup(_Lookup):
-    """Words as indices into a vocabulary, or as columns. On arrays, before a model.
+    """Words as indices into a vocabulary, or as columns.
 
-    Indices are: 0 for `mask_token` if there is one and the mode is `"int"`, then one
-    for words that are not in the vocabulary, then the vocabulary.
+    Indices are: 0 for `mask_token` if there is one and the mode is `"int"`, then
+    `num_oov_indices` for words that are not in the vocabulary, then the vocabulary.
+    In a `Sequential` or functional model it runs before the compiled step, on
+    ``keras.Input(shape, dtype="string")``.
 
     Args:
         max_tokens: largest number of indices; `adapt` keeps the most frequent words.
-        num_oov_indices: indices of unknown words: 1, or 0 to refuse them.
+        num_oov_indices: indices of unknown words: 1; 0 to refuse them; or several,
+            among which the FarmHash of a word decides.
         mask_token: the word that stands for nothing.
         oov_token: what unknown words are called in the vocabulary.
         vocabulary: the words, or the path of a file with a word on each line.
@@ -408,12 +486,12 @@ class StringLookup(_Lookup):
         pad_to_max_tokens: as many columns as `max_tokens`.
         sparse: only False.
         encoding: of bytes.
+        oov_method: kept for Keras's signature; words are always spread by their hash.
+        salt: one or two whole numbers: words are spread by SipHash with this key.
         **kwargs: see `Layer`.
 
     Raises:
         ShapeError: RV100 for arguments that cannot be.
-        MissingPart: RV806 for several indices of unknown words (Keras spreads them by
-            a hash function of TensorFlow), and inside a model.
 
     Example:
         >>> layer = StringLookup(vocabulary=["red", "green"])
@@ -436,14 +514,21 @@ class StringLookup(_Lookup):
         pad_to_max_tokens: bool = False,
         sparse: bool = False,
         encoding: str = "utf-8",
+        oov_method: str = "floormod",
+        salt: Any = None,
         **kwargs: Any,
     ) -> None:
-        no_hash("StringLookup", num_oov_indices, kwargs, strings=True)
         self.encoding = encoding
         super().__init__(
             max_tokens, num_oov_indices, mask_token, oov_token, vocabulary, idf_weights,
-            invert, output_mode, sparse, pad_to_max_tokens, **kwargs,
+            invert, output_mode, sparse, pad_to_max_tokens, oov_method, salt, **kwargs,
         )  # fmt: skip
+        if invert:
+            self._input_dtype = "int64"
+
+    @property
+    def _hashes(self) -> bool:
+        return True  # there is no remainder of a word
 
     def _items(self, values: Any) -> Array:
         return texts_of(values, type(self).__name__, self.encoding)
@@ -461,8 +546,7 @@ class IntegerLookup(_Lookup):
 
     Args:
         max_tokens: largest number of indices; `adapt` keeps the most frequent numbers.
-        num_oov_indices: indices of unknown numbers; with several, a number takes that
-            of its remainder.
+        num_oov_indices: indices of unknown numbers: 1; 0 to refuse them; or several.
         mask_token: the number that stands for nothing.
         oov_token: what unknown numbers are called in the vocabulary.
         vocabulary: the numbers, or the path of a file with one on each line.
@@ -472,11 +556,14 @@ class IntegerLookup(_Lookup):
         output_mode: `"int"`, `"one_hot"`, `"multi_hot"`, `"count"` or `"tf_idf"`.
         sparse: only False.
         pad_to_max_tokens: as many columns as `max_tokens`.
+        oov_method: how unknown numbers are spread over several indices: by their
+            remainder (`"floormod"`), or by the hash of their digits (`"farmhash"`).
+        salt: one or two whole numbers: with `"farmhash"`, the hash is SipHash with this
+            key.
         **kwargs: see `Layer`.
 
     Raises:
         ShapeError: RV100 for arguments that cannot be.
-        MissingPart: RV806 for Keras's hash functions, and inside a model.
 
     Example:
         >>> IntegerLookup(vocabulary=[12, 36])([36, 7, 12]).numpy()
@@ -496,9 +583,10 @@ class IntegerLookup(_Lookup):
         output_mode: str = "int",
         sparse: bool = False,
         pad_to_max_tokens: bool = False,
+        oov_method: str = "floormod",
+        salt: Any = None,
         **kwargs: Any,
     ) -> None:
-        no_hash("IntegerLookup", num_oov_indices, kwargs, strings=False)
         check_parameters(
             "IntegerLookup",
             {"vocabulary_dtype": OneOf("int64")},
@@ -506,7 +594,7 @@ class IntegerLookup(_Lookup):
         )
         super().__init__(
             max_tokens, num_oov_indices, mask_token, oov_token, vocabulary, idf_weights,
-            invert, output_mode, sparse, pad_to_max_tokens, **kwargs,
+            invert, output_mode, sparse, pad_to_max_tokens, oov_method, salt, **kwargs,
         )  # fmt: skip
 
     def _items(self, values: Any) -> Array:
@@ -521,8 +609,12 @@ class IntegerLookup(_Lookup):
             )
         return array.astype("int64")
 
-    def _outside(self, token: Any) -> int:
-        return int(token % self.num_oov_indices)
+    _token_dtype = _input_dtype = "int64"
+
+    def _outside(self, tokens: Sequence[Any]) -> Array:
+        if self._hashes:
+            return super()._outside(tokens)
+        return np.asarray(tokens, "int64") % self.num_oov_indices
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments; what `adapt` learned is not among them."""

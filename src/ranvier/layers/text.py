@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,9 @@ import numpy as np
 from ranvier._check import Interval, OneOf, check_parameters
 from ranvier.errors import ShapeError
 from ranvier.graph import Tensor
-from ranvier.layers.lookup import HostLayer, StringLookup, texts_of
+from ranvier.layers.host import HostLayer
+from ranvier.layers.lookup import StringLookup, texts_of
+from ranvier.symbolic import KerasTensor
 
 _PUNCTUATION = re.compile(r"""[!"#$%&()*+,\-./:;<=>?@\[\\\]^_`{|}~']""")
 #: TensorFlow's white space and lower case are those of ASCII.
@@ -21,10 +23,11 @@ _STANDARDS = ("lower_and_strip_punctuation", "lower", "strip_punctuation")
 
 
 class TextVectorization(HostLayer):
-    """Texts as indices of their words, or as columns. On arrays, before a model.
+    """Texts as indices of their words, or as columns.
 
     Texts are standardized, split, joined to n-grams and looked up (`StringLookup`);
-    index 0 fills up, 1 is an unknown word.
+    index 0 fills up, 1 is an unknown word. In a `Sequential` or functional model it runs
+    before the compiled step, on ``keras.Input((1,), dtype="string")``.
 
     Args:
         max_tokens: largest number of indices; `adapt` keeps the most frequent words.
@@ -46,7 +49,6 @@ class TextVectorization(HostLayer):
 
     Raises:
         ShapeError: RV100 for arguments that cannot be.
-        MissingPart: RV806 inside a model.
 
     Example:
         >>> layer = TextVectorization(output_sequence_length=4)
@@ -73,7 +75,7 @@ class TextVectorization(HostLayer):
         encoding: str = "utf-8",
         **kwargs: Any,
     ) -> None:
-        kwargs.pop("vocabulary_size", None)
+        size = kwargs.pop("vocabulary_size", None)
         super().__init__(**kwargs)
         given = {"standardize": standardize, "split": split}
         allowed = {
@@ -106,7 +108,7 @@ class TextVectorization(HostLayer):
         self._widths = None if widths is None else tuple(widths)
         self.output_sequence_length = output_sequence_length
         self.encoding = encoding
-        self._table = StringLookup(
+        self._lookup_layer = StringLookup(
             max_tokens=max_tokens,
             vocabulary=vocabulary,
             idf_weights=idf_weights,
@@ -114,21 +116,22 @@ class TextVectorization(HostLayer):
             output_mode=output_mode,
             sparse=sparse,
             pad_to_max_tokens=pad_to_max_tokens,
+            vocabulary_size=size,
         )
-        self.output_mode = self._table.output_mode
+        self.output_mode = self._lookup_layer.output_mode
         self.built = True
 
     def get_vocabulary(self, include_special_tokens: bool = True) -> list[str]:
         """The words, each at its index; see `StringLookup.get_vocabulary`."""
-        return self._table.get_vocabulary(include_special_tokens)
+        return self._lookup_layer.get_vocabulary(include_special_tokens)
 
     def set_vocabulary(self, vocabulary: Any, idf_weights: Any = None) -> None:
         """Takes a vocabulary as it is; see `StringLookup.set_vocabulary`."""
-        self._table.set_vocabulary(vocabulary, idf_weights)
+        self._lookup_layer.set_vocabulary(vocabulary, idf_weights)
 
     def vocabulary_size(self) -> int:
         """How many indices there are, with those that fill up and of unknown words."""
-        return self._table.vocabulary_size()
+        return self._lookup_layer.vocabulary_size()
 
     def adapt(
         self, data: Any, batch_size: int | None = None, steps: int | None = None
@@ -151,22 +154,31 @@ class TextVectorization(HostLayer):
                     return
                 yield from self._words(batch)
 
-        self._table._adapt(documents())
+        self._lookup_layer._adapt(documents())
+
+    def _check_axes(self, shape: Sequence[Any]) -> bool:
+        """Whether there is a last axis of one text, which gives way to its words.
+
+        Raises:
+            ShapeError: RV103 for several texts in a row, where texts are split.
+        """
+        if self.split is None or len(shape) < 2:
+            return False
+        if len(shape) == 2 and shape[-1] == 1:
+            return True
+        raise ShapeError(
+            "RV103",
+            "TextVectorization: texts that are split have one axis, or a last "
+            f"one of size 1; got shape {tuple(shape)}",
+            fix="texts.ravel(), or split=None for words",
+        )
 
     def _words(self, values: Any) -> list[list[str]]:
         """The words of each text."""
         texts = texts_of(values, "TextVectorization", self.encoding)
         if texts.ndim == 0:
             texts = texts[None]
-        rows = texts.shape
-        if self.split is not None and texts.ndim > 1:
-            if texts.shape[-1] != 1:
-                raise ShapeError(
-                    "RV103",
-                    "TextVectorization: texts that are split have one axis, or a last "
-                    f"one of size 1; got shape {rows}",
-                    fix="texts.ravel(), or split=None for words",
-                )
+        if self._check_axes(texts.shape):
             texts = texts[..., 0]
         if callable(self.standardize):
             plain = np.asarray(texts.tolist(), dtype=str)
@@ -198,6 +210,23 @@ class TextVectorization(HostLayer):
             for i in range(len(words) - width + 1)
         ]
 
+    @property
+    def rows_apart(self) -> bool:
+        """Whether texts are filled up to a length that does not depend on the batch."""
+        fixed = self.output_sequence_length is not None or self.split is None
+        return fixed or self.output_mode not in ("int", "one_hot")
+
+    def compute_output_spec(self, inputs: KerasTensor) -> KerasTensor:
+        """Shape and dtype of the result, for a symbolic input."""
+        self._check_axes(inputs.shape)
+        if self.output_mode == "int":
+            words = self.output_sequence_length
+            if words is None and self.split is None and self.ngrams is None:
+                words = 1 if len(inputs.shape) < 2 else inputs.shape[-1]
+            return KerasTensor((inputs.shape[0], words), "int64")
+        words = KerasTensor((inputs.shape[0], None), "string")
+        return self._lookup_layer.compute_output_spec(words)
+
     def call(self, inputs: Any) -> Any:
         """Indices `(texts, words)` (int64), or columns `(texts, tokens)`."""
         words = self._words(inputs)
@@ -214,12 +243,12 @@ class TextVectorization(HostLayer):
         # The empty word is the mask: index 0, or no column.
         table = [[*row[:length], *[""] * (length - len(row))] for row in words]
         array = np.asarray(table, dtype=object).reshape(len(words), length)
-        found: Tensor = self._table(array)
+        found: Tensor = self._lookup_layer(array)
         return found
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments; what `adapt` learned is not among them."""
-        table = self._table
+        table = self._lookup_layer
         return {
             **super().get_config(),
             "max_tokens": table.max_tokens,
@@ -231,11 +260,29 @@ class TextVectorization(HostLayer):
             "pad_to_max_tokens": table.pad_to_max_tokens,
             "sparse": False,
             "ragged": False,
-            "vocabulary": table.input_vocabulary,
-            "idf_weights": table.input_idf_weights,
+            "vocabulary": table.get_config()["vocabulary"],
+            "idf_weights": table.get_config()["idf_weights"],
             "encoding": self.encoding,
             "vocabulary_size": self.vocabulary_size(),
         }
+
+    # -- files
+
+    def save_own_variables(self, store: Any) -> None:
+        """Writes the weights of the words, in mode `"tf_idf"`."""
+        self._lookup_layer.save_own_variables(store)
+
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
+        """Reads the weights of the words, in mode `"tf_idf"`."""
+        self._lookup_layer.load_own_variables(store)
+
+    def assets(self) -> dict[str, bytes]:
+        """The vocabulary as a text file."""
+        return self._lookup_layer.assets()
+
+    def take_assets(self, files: Mapping[str, bytes]) -> None:
+        """Takes the vocabulary that `assets` (or Keras) wrote."""
+        self._lookup_layer.take_assets(files)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Any:

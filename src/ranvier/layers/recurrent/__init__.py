@@ -1,6 +1,7 @@
 """Recurrent layers: cells, the loop over time around them, both directions at once."""
 
 from ranvier.layers.recurrent.bidirectional import Bidirectional
+from ranvier.layers.recurrent.convolutional import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from ranvier.layers.recurrent.gru import GRU, GRUCell
 from ranvier.layers.recurrent.lstm import LSTM, LSTMCell
 from ranvier.layers.recurrent.rnn import RNN
@@ -12,6 +13,9 @@ __all__ = [
     "LSTM",
     "RNN",
     "Bidirectional",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
     "GRUCell",
     "LSTMCell",
     "SimpleRNN",

@@ -49,6 +49,8 @@ class GatedCell(Layer):
 
     #: How many products of width `units` the cell needs.
     gates: ClassVar[int] = 1
+    #: The argument that says how many numbers a state has.
+    _width: ClassVar[str] = "units"
 
     units: int
     activation: Any
@@ -60,6 +62,7 @@ class GatedCell(Layer):
 
     _parameters: ClassVar[dict[str, Any]] = {
         "units": Interval(int, 1),
+        "filters": Interval(int, 1),
         "dropout": Interval(float, 0, 1),
         "recurrent_dropout": Interval(float, 0, 1),
         "implementation": OneOf(1, 2),
@@ -69,7 +72,7 @@ class GatedCell(Layer):
         self, arguments: dict[str, Any], implementation: int = 2, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        names = ("units", "dropout", "recurrent_dropout")
+        names = (self._width, "dropout", "recurrent_dropout")
         given = {name: arguments[name] for name in names}
         given["implementation"] = implementation
         check_parameters(type(self).__name__, self._parameters, given)
@@ -80,6 +83,7 @@ class GatedCell(Layer):
         self.implementation = 1 if self.recurrent_dropout else implementation
         if self.dropout or self.recurrent_dropout:
             self.seed_generator = random.SeedGenerator(self.seed)
+        self.units = getattr(self, self._width)
         self.state_size: Any = self.units
         self.output_size = self.units
         self._masks: tuple[Any, Any] | None = None
@@ -134,7 +138,8 @@ class GatedCell(Layer):
         if not self._drops(rate):
             return None
         count = self.gates if self.implementation == 1 else 1
-        ones = ops.ones((batch, width), dtype=self.compute_dtype)
+        sizes = width if isinstance(width, tuple) else (width,)
+        ones = ops.ones((batch, *sizes), dtype=self.compute_dtype)
         return [
             random.dropout(ones, rate, seed=self.seed_generator) for _ in range(count)
         ]

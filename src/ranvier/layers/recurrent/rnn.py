@@ -187,14 +187,14 @@ class RNN(Layer):
     ) -> tuple[Any, Any, list[Any]]:
         """The last output, all outputs in the order in which they came, the states."""
         further = self._cell_arguments(training)
-        rows: list[Any] = [_swapped(sequences)]
+        rows: list[Any] = [_swapped(self._ahead(sequences, training))]
         if mask is not None:
             rows.append(_mask_rows(mask))
         last = [0]  # which carried value is the last output, where one is
         found: list[Any] = []
 
         def step(states: Any, row: list[Any]) -> tuple[Any, Any]:
-            output, new = self.cell(row[0], states, **further)
+            output, new = self._cell_step(row[0], states, further)
             new = as_list(new)
             same = _position(output, new)
             if mask is not None:
@@ -226,6 +226,14 @@ class RNN(Layer):
             if self.go_backwards:
                 outputs = ops.flip(outputs, axis=1)
         return output, outputs, states
+
+    def _ahead(self, sequences: Any, training: Any) -> Any:
+        """What the loop goes over; a subclass computes for all steps what it can."""
+        return sequences
+
+    def _cell_step(self, row: Any, states: Any, further: dict[str, Any]) -> Any:
+        """Output and new states of a step."""
+        return self.cell(row, states, **further)
 
     def _cell_arguments(self, training: Any) -> dict[str, Any]:
         call = self.cell.call if isinstance(self.cell, Layer) else self.cell
@@ -339,9 +347,9 @@ class CellRNN(RNN):
 
 
 def _cell_name(cell: type) -> str:
-    return {"SimpleRNNCell": "simple_rnn_cell", "LSTMCell": "lstm_cell"}.get(
-        cell.__name__, "gru_cell"
-    )
+    names = {"SimpleRNNCell": "simple_rnn_cell", "LSTMCell": "lstm_cell"}
+    names["GRUCell"] = "gru_cell"
+    return names.get(cell.__name__, "conv_lstm_cell")
 
 
 def check_cell(who: str, cell: Any) -> None:
