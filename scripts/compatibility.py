@@ -27,8 +27,9 @@ PAGE = FOLDER / "keras-compatibility.md"
 #: Modules whose names are listed; "keras" is the package itself.
 MODULES = (
     "keras", "activations", "applications", "callbacks", "config", "constraints",
-    "datasets", "initializers", "layers", "losses", "metrics", "models", "ops",
-    "optimizers", "optimizers.schedules", "random", "regularizers", "saving", "utils",
+    "datasets", "dtype_policies", "initializers", "layers", "losses", "metrics",
+    "models", "ops", "ops.image", "optimizers", "optimizers.schedules", "random",
+    "regularizers", "saving", "tree", "utils",
 )  # fmt: skip
 #: Keras's own inside, which shows where modules are not packages of their own.
 NOT_PUBLIC = {"src"}

@@ -6,6 +6,7 @@ NumPy arrays are what a model would have as tensors; everything else is a settin
 
 from __future__ import annotations
 
+import operator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ class Call(NamedTuple):
     """One call of an operation.
 
     Attributes:
-        name: of the function in ``ops``.
+        name: of the function in ``ops``, such as ``"sum"`` or ``"image.resize"``.
         args: its arguments.
         kwargs: those by name.
         rtol: how far results may lie from Keras's, relative to max(1, |value|).
@@ -30,6 +31,10 @@ class Call(NamedTuple):
     kwargs: dict[str, Any]
     rtol: float = 2e-5
     smooth: bool = True
+
+    def of(self, package: Any) -> Any:
+        """The function in ``ranvier.ops`` or ``keras.ops``."""
+        return operator.attrgetter(self.name)(package)
 
     def __str__(self) -> str:
         return self.name
@@ -551,3 +556,116 @@ add("scatter_update", INTS, np.array([[2]], "int32"), COUNTS[:1], reduction="add
 
 for name, args, kwargs in window_calls.CALLS:
     add(name, *args, **kwargs)
+
+# --------------------------------------------------------------------------- images
+
+PHOTO, PHOTOS = real(7, 5, 3, low=0.05, high=0.95), real(2, 6, 5, 3, low=0.0, high=1.0)
+PIXELS = whole(2, 6, 5, 3, low=0, high=255).astype("uint8")
+FIRST = np.ascontiguousarray(PHOTOS.transpose(0, 3, 1, 2))
+
+for _how in words("bilinear nearest bicubic lanczos3 lanczos5"):
+    add("image.resize", PHOTOS, (9, 4), interpolation=_how, data_format="channels_last")
+add("image.resize", PHOTO, (3, 3), antialias=True)
+add("image.resize", FIRST, (4, 7), data_format="channels_first")
+add("image.resize", PHOTOS, (4, 8), crop_to_aspect_ratio=True)
+add("image.resize", PHOTOS, (4, 8), pad_to_aspect_ratio=True, fill_value=0.5)
+add("image.resize", PIXELS, (4, 9))
+for _mode in words("constant nearest wrap mirror reflect"):
+    add(
+        "image.affine_transform",
+        PHOTOS,
+        np.array(
+            [[1.1, 0.2, -1.3, -0.1, 0.9, 0.7, 0, 0], [0.3, 1, 4, 1, -2, 3, 0, 0]], "f4"
+        ),
+        fill_mode=_mode,
+        fill_value=0.3,
+        smooth=False,
+    )
+    add(
+        "image.map_coordinates",
+        CUBE,
+        real(3, 4, 5, low=-6.0, high=8.0),
+        order=1,
+        fill_mode=_mode,
+        fill_value=-1.0,
+        smooth=False,
+    )
+add("image.map_coordinates", A, np.array([[0.2, 1.7], [2.4, 0.6]], "f4"), order=1)
+add(
+    "image.map_coordinates", INTS, real(2, 6, low=-1.0, high=4.0), order=0, smooth=False
+)
+add(
+    "image.map_coordinates", INTS, real(2, 6, low=-1.0, high=4.0), order=1, smooth=False
+)
+add(
+    "image.affine_transform",
+    PHOTO,
+    np.array([0.8, 0.1, 0.4, 0.2, 1.2, -0.6, 0, 0], "f4"),
+    interpolation="nearest",
+    smooth=False,
+)
+CORNERS = np.array([[0, 0], [4, 0], [0, 5], [4, 5]], "float32")
+add(
+    "image.perspective_transform",
+    PHOTOS,
+    np.stack([CORNERS, CORNERS]),
+    np.stack([CORNERS, CORNERS]) + real(2, 4, 2, low=-0.8, high=0.8),
+    rtol=2e-4,
+    smooth=False,
+)
+add("image.extract_patches", PHOTOS, (3, 2))
+add("image.extract_patches", PHOTO, 2, strides=1, dilation_rate=2)
+add("image.extract_patches", PHOTOS, 3, strides=(2, 2), padding="same")
+add("image.extract_patches", FIRST, 2, data_format="channels_first")
+add("image.extract_patches", real(2, 4, 4, 4, 2), (2, 2, 2))
+add("image.extract_patches_3d", real(4, 4, 4, 2), 2, strides=1)
+add("image.pad_images", PHOTOS, 1, 2, target_height=9, target_width=8)
+add(
+    "image.pad_images",
+    PHOTO,
+    bottom_padding=1,
+    top_padding=0,
+    left_padding=1,
+    right_padding=2,
+)
+add("image.crop_images", PHOTOS, 1, 0, target_height=3, target_width=4)
+add("image.crop_images", FIRST, top_cropping=1, bottom_cropping=2, left_cropping=0,
+    right_cropping=1, data_format="channels_first")  # fmt: skip
+for _name in words("rgb_to_grayscale rgb_to_hsv hsv_to_rgb"):
+    add(f"image.{_name}", PHOTOS, smooth=_name != "rgb_to_hsv")
+    add(f"image.{_name}", FIRST, data_format="channels_first", smooth=False)
+add("image.rgb_to_grayscale", PIXELS)
+add("image.rgb_to_hsv", np.array([[[0, 0, 0], [0.5, 0.5, 0.5], [1, 0, 0.5], [0, 1, 1]]], "f4"),
+    smooth=False)  # fmt: skip
+add("image.gaussian_blur", PHOTOS, (3, 5), (0.8, 1.5), data_format="channels_last")
+add("image.gaussian_blur", PHOTO, (4, 3), data_format="channels_last")
+add("image.sobel_edges", PHOTOS, data_format="channels_last")
+add("image.sobel_edges", FIRST, data_format="channels_first")
+
+for _how in words("linear bicubic lanczos3 lanczos5"):
+    add("image.scale_and_translate", PHOTOS, (2, 9, 4, 3), np.array([1.73, 0.63], "f4"),
+        np.array([-1.23, 0.33], "f4"), (1, 2), _how)  # fmt: skip
+add("image.scale_and_translate", A, (3, 2), np.array([0.45], "f4"), np.array([0.1], "f4"),
+    (-1,), "cubic", antialias=False)  # fmt: skip
+add("image.ssim", PHOTOS, PHOTOS[::-1].copy(), filter_size=4, rtol=1e-4)
+add("image.ssim", PHOTO, PHOTO[::-1].copy(), 2.0, 3, 0.9, 0.02, 0.05, rtol=1e-4)
+add("image.ssim", FIRST, FIRST[::-1].copy(), filter_size=4, data_format="channels_first",
+    rtol=1e-4)  # fmt: skip
+
+# --------------------------------------------------------------- labels without times
+
+SPOKEN = real(3, 7, 5)
+LABELS = np.array([[1, 1, 2], [3, 4, 4], [2, 0, 0]], "int32")
+TIMES = np.array([7, 6, 3], "int32")
+add("ctc_loss", LABELS, SPOKEN, np.array([3, 2, 1], "int32"), TIMES, rtol=5e-5)
+add(
+    "ctc_loss",
+    LABELS - 1,
+    SPOKEN,
+    np.array([3, 3, 0], "int32"),
+    TIMES,
+    mask_index=4,
+    rtol=5e-5,
+)
+add("ctc_decode", SPOKEN, TIMES)
+add("ctc_decode", SPOKEN, TIMES, merge_repeated=False, mask_index=None, smooth=False)

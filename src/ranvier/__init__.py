@@ -14,11 +14,13 @@ __version__ = "0.1.0"
 _MODULES = frozenset(
     {
         "activations",
+        "applications",
         "backend",
         "callbacks",
         "config",
         "constraints",
         "datasets",
+        "dtype_policies",
         "engines",
         "errors",
         "graph",
@@ -32,6 +34,7 @@ _MODULES = frozenset(
         "random",
         "regularizers",
         "saving",
+        "tree",
         "utils",
     }
 )
@@ -40,11 +43,14 @@ _EXTRAS = frozenset({"sklearn"})
 #: Public names, and the module that has each.
 _NAMES = {
     "Input": "layers",
+    "Function": "models.callable",
     "InputSpec": "layers",
     "Layer": "layers",
     "KerasTensor": "layers.base",
     "DTypePolicy": "layers.base",
     "Model": "models",
+    "Operation": "_operation_base",
+    "name_scope": "_scopes",
     "Sequential": "models",
     "Variable": "graph",
     "Tensor": "graph",

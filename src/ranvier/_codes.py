@@ -91,6 +91,13 @@ CODES: dict[str, tuple[str, str]] = {
         "a tensor that is not among the inputs: a `keras.Input` that was forgotten, or "
         "a tensor that began somewhere else. The message names it and what needs it.",
     ),
+    "RV113": (
+        "text, or a layer that looks things up, inside the compiled step",
+        "A step is compiled for numbers. `StringLookup`, `IntegerLookup`, `Hashing` and "
+        "`TextVectorization` run in Python before it, on the inputs of a `Sequential` or "
+        "functional model, or on what another of them gave. They cannot take what the "
+        "step computes, nor can other layers take text.",
+    ),
     # ----------------------------------------------------------------------------- data
     "RV201": (
         "inputs are not scaled",
@@ -183,6 +190,13 @@ CODES: dict[str, tuple[str, str]] = {
         "included, every step counts. A layer of one's own passes masks on with "
         "`self.supports_masking = True`, or by a `compute_mask` of its own.",
     ),
+    "RV406": (
+        "a limit for dry runs holds",
+        "`keras.config.set_max_epochs` or `set_max_steps_per_epoch`, or the variable "
+        "`RANVIER_MAX_EPOCHS` or `RANVIER_MAX_STEPS_PER_EPOCH`, ends training before "
+        "the program's own numbers. It is meant to see whether a program runs at all; "
+        "what it learns that way is worth nothing.",
+    ),
     # ---------------------------------------------------------------------- performance
     "RV501": (
         "a callback runs between batches",
@@ -229,6 +243,14 @@ CODES: dict[str, tuple[str, str]] = {
         "a file cannot be read",
         "There is no such file, it is not readable, or it is not of the kind "
         "expected, for example a text file given as an image.",
+    ),
+    "RV606": (
+        "nothing trained on ImageNet is shipped",
+        "Weights trained on ImageNet, and the list of its classes, are hundreds of "
+        "megabytes of other people's work: they neither come with ranvier nor are "
+        "downloaded behind your back. The files that Keras publishes can be loaded: "
+        "the message says where they are; give the path as `weights=path` or "
+        "`class_index=path`. `weights=None` starts from random weights.",
     ),
     # ------------------------------------------------------------------------- resuming
     "RV701": (

@@ -42,13 +42,17 @@ def auto_name(class_name: str) -> str:
 def clear_session(free_memory: bool = True) -> None:
     """Starts the automatic names of layers, metrics, … from the beginning.
 
-    Models that exist keep what they have.
+    A dtype policy that was set for all layers goes too. Models that exist keep what
+    they have.
 
     Args:
         free_memory: kept for Keras's signature: a model that nobody holds is freed
             at once.
     """
     _counters.clear()
+    from ranvier import config
+
+    config.set_dtype_policy(None)
 
 
 def object_name(obj: Any) -> str:

@@ -31,15 +31,21 @@ __all__ = [
     "backend",
     "cache_folder",
     "disable_interactive_logging",
+    "dtype_policy",
     "enable_interactive_logging",
     "epsilon",
     "floatx",
     "get",
     "image_data_format",
     "is_interactive_logging_enabled",
+    "max_epochs",
+    "max_steps_per_epoch",
+    "set_dtype_policy",
     "set_epsilon",
     "set_floatx",
     "set_image_data_format",
+    "set_max_epochs",
+    "set_max_steps_per_epoch",
     "thread_limit",
     "version",
 ]
@@ -98,6 +104,12 @@ VARIABLES: dict[str, Variable] = {
         _one_of("auto", "base", "avx2", "avx512", "neon"),
         "auto, base, avx2, avx512, neon",
         "the highest instruction set the native engine may use",
+    ),
+    "RANVIER_MAX_EPOCHS": Variable(
+        0, _count, "a whole number", "fit stops after so many epochs; 0: no limit"
+    ),
+    "RANVIER_MAX_STEPS_PER_EPOCH": Variable(
+        0, _count, "a whole number", "an epoch ends after so many steps; 0: no limit"
     ),
     "RANVIER_OFFLINE": Variable(
         False, _flag, "0, 1", "1: never open a network connection"
@@ -195,6 +207,9 @@ _floatx = "float32"
 _epsilon = 1e-7
 _image_data_format = "channels_last"
 _interactive_logging = True
+_dtype_policy: Any = None
+#: Limits of dry runs that the program set, over those of the environment.
+_limits: dict[str, int | None] = {}
 
 
 def floatx() -> str:
@@ -216,6 +231,94 @@ def set_floatx(value: str) -> None:
             fix="set_floatx('float32')",
         )
     _floatx = value
+
+
+def dtype_policy() -> Any:
+    """The policy of layers that are given none: that of `floatx` unless one was set.
+
+    Example:
+        >>> dtype_policy()
+        <DTypePolicy "float32">
+    """
+    from ranvier._policy import DTypePolicy
+
+    return _dtype_policy or DTypePolicy(_floatx)
+
+
+def set_dtype_policy(policy: Any) -> None:
+    """Sets the policy of layers that are given none.
+
+    Args:
+        policy: a `keras.DTypePolicy`, or its name; ``None`` goes back to `floatx`.
+
+    Raises:
+        ShapeError: RV100 for a dtype that layers do not compute in, such as 16-bit
+            floats, or what is no policy.
+    """
+    global _dtype_policy
+    from ranvier._policy import DTypePolicy
+
+    if policy is not None and not isinstance(policy, (str, DTypePolicy)):
+        raise ShapeError(
+            "RV100",
+            "set_dtype_policy takes a policy or its name, got "
+            f"{type(policy).__name__} {policy!r}",
+            fix="set_dtype_policy('float32')",
+        )
+    _dtype_policy = DTypePolicy(policy) if isinstance(policy, str) else policy
+
+
+def max_epochs() -> int | None:
+    """How many epochs `fit` runs at most; ``None`` without a limit.
+
+    It is for dry runs of a program as it is. ``RANVIER_MAX_EPOCHS`` sets it from
+    outside.
+    """
+    return _limit("EPOCHS")
+
+
+def set_max_epochs(max_epochs: int | None) -> None:
+    """Sets the value `max_epochs` gives; ``None`` takes the limit away.
+
+    Raises:
+        ShapeError: RV100 for what is no whole number >= 1.
+    """
+    _set_limit("EPOCHS", max_epochs)
+
+
+def max_steps_per_epoch() -> int | None:
+    """After how many steps an epoch ends at the latest; ``None`` without a limit.
+
+    It holds for `fit`, `evaluate` and `predict`. ``RANVIER_MAX_STEPS_PER_EPOCH`` sets
+    it from outside.
+    """
+    return _limit("STEPS_PER_EPOCH")
+
+
+def set_max_steps_per_epoch(max_steps_per_epoch: int | None) -> None:
+    """Sets the value `max_steps_per_epoch` gives; ``None`` takes the limit away.
+
+    Raises:
+        ShapeError: RV100 for what is no whole number >= 1.
+    """
+    _set_limit("STEPS_PER_EPOCH", max_steps_per_epoch)
+
+
+def _limit(what: str) -> int | None:
+    if what in _limits:
+        return _limits[what]
+    return get(f"MAX_{what}") or None
+
+
+def _set_limit(what: str, value: int | None) -> None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if value is not None and not (whole and value >= 1):
+        raise ShapeError(
+            "RV100",
+            f"set_max_{what.lower()} takes a whole number >= 1 or None, got {value!r}",
+            fix=f"set_max_{what.lower()}(None)",
+        )
+    _limits[what] = value
 
 
 def epsilon() -> float:

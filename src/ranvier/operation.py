@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ranvier._lookup import auto_name
+from ranvier._operation_base import Operation as OwnOperation
 from ranvier._operations import keras_operations, squashed
 from ranvier.errors import FileError
 from ranvier.symbolic import (
@@ -15,14 +16,13 @@ from ranvier.symbolic import (
     Node,
     any_symbols,
     evaluate,
-    record,
     symbols_in,
 )
 
 _Parameter = inspect.Parameter
 
 
-class Operation:
+class Operation(OwnOperation):
     """A function with its settings, called on tensors: ``sum`` with ``axis=1``.
 
     Args:
@@ -54,12 +54,6 @@ class Operation:
         if self._keras is not None:
             return str(self._keras.name)
         return "".join(part.capitalize() for part in self.kind.split("_"))
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """The function of these tensors; on symbolic ones the call is noted."""
-        if any_symbols(args, kwargs):
-            return record(self, self.call, args, kwargs)
-        return self.call(*args, **kwargs)
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """The function of these tensors, with its settings."""
@@ -201,7 +195,7 @@ def _functions() -> dict[str, tuple[str, Callable[..., Any]]]:
     from ranvier.graph.functions import getitem
 
     found: dict[str, tuple[str, Callable[..., Any]]] = {}
-    for module in (activations, ops):
+    for module in (activations, ops, ops.image):
         for name in module.__all__:
             function = inspect.unwrap(getattr(module, name))
             if inspect.isfunction(function):

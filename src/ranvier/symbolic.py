@@ -257,7 +257,17 @@ def any_symbols(args: Iterable[Any], kwargs: Mapping[str, Any] | None = None) ->
 
 
 def spec_of(tensor: KerasTensor) -> Spec:
-    """The spec of a symbol for it: sizes that are free are named by their axis."""
+    """The spec of a symbol for it: sizes that are free are named by their axis.
+
+    Raises:
+        ShapeError: RV113 for text.
+    """
+    if tensor.dtype == "string":
+        raise ShapeError(
+            "RV113",
+            f"a layer or operation of numbers was called on text: {tensor!r}",
+            fix="TextVectorization, StringLookup or Hashing first",
+        )
     sizes = tuple(
         Dim.symbol("batch" if axis == 0 else f"free{axis}") if size is None else size
         for axis, size in enumerate(tensor.shape)

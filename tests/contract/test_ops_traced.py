@@ -57,7 +57,7 @@ def traced(call: Call) -> tuple[Graph, dict[str, np.ndarray]]:
 
     def step(symbols: dict[str, Tensor]) -> dict[str, Any]:
         args, kwargs = with_tensors([call.args, call.kwargs], list(symbols.values()))
-        found = leaves(getattr(ops, call.name)(*args, **kwargs))
+        found = leaves(call.of(ops)(*args, **kwargs))
         return {f"y{i}": y for i, y in enumerate(found)}
 
     specs = {n: Spec(a.shape, str(a.dtype)) for n, a in inputs.items()}
@@ -79,7 +79,7 @@ TRACED = [
 @pytest.mark.parametrize("call", [c for c, _ in TRACED], ids=[i for _, i in TRACED])
 def test_engines_give_what_arrays_give(call: Call) -> None:
     graph, inputs = traced(call)
-    wanted = leaves(getattr(ops, call.name)(*call.args, **call.kwargs))
+    wanted = leaves(call.of(ops)(*call.args, **call.kwargs))
     found = api.get("reference").compile(graph).call(inputs)
     if call.name in NOT_FLOAT32 and inputs["x0"].dtype != np.float32:
         with pytest.raises(api.Unsupported, match="float32"):
@@ -121,7 +121,7 @@ def test_gradients_are_slopes(call: Call) -> None:
     def step(symbols: dict[str, Tensor]) -> dict[str, Any]:
         args, kwargs = with_tensors([call.args, call.kwargs], list(symbols.values()))
         total: Any = ops.zeros(())
-        for y in leaves(getattr(ops, call.name)(*args, **kwargs)):
+        for y in leaves(call.of(ops)(*args, **kwargs)):
             if isinstance(y, Tensor) and y.spec.floating:
                 weights = np.cos(np.arange(int(np.prod(y.shape))) + 1.0)
                 weights = weights.reshape(y.shape).astype("float32")
@@ -211,14 +211,24 @@ def test_a_family_has_what_the_table_says(family: str) -> None:
     assert doctest.testmod(module).failed == 0
 
 
+@pytest.mark.parametrize("part", ["color", "maps", "scaling", "windows"])
+def test_the_namespace_of_images_has_its_files(part: str) -> None:
+    import doctest
+    import importlib
+
+    module = importlib.import_module(f"ranvier.ops.image_{part}")
+    assert set(module.__all__) <= set(ops.image.__all__)
+    assert doctest.testmod(module).failed == 0
+
+
 @pytest.mark.parametrize("call", [c for c, _ in SMOOTH], ids=[i for _, i in SMOOTH])
 def test_float64_stays(call: Call) -> None:
     """Given float64 tensors every float result is float64, and close to that in float32."""
     arrays = arrays_of([call.args, call.kwargs])
     wide = [ops.array(a, "float64") if a.dtype == np.float32 else a for a in arrays]
     args, kwargs = with_tensors([call.args, call.kwargs], wide)
-    found = leaves(getattr(ops, call.name)(*args, **kwargs))
-    wanted = leaves(getattr(ops, call.name)(*call.args, **call.kwargs))
+    found = leaves(call.of(ops)(*args, **kwargs))
+    wanted = leaves(call.of(ops)(*call.args, **call.kwargs))
     for ours, narrow in zip(found, wanted, strict=True):
         ours, narrow = np.asarray(ours), np.asarray(narrow)
         assert ours.dtype == {"float32": "float64"}.get(str(narrow.dtype), narrow.dtype)

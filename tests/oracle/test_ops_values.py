@@ -45,9 +45,9 @@ def agree(call: Call, found: Any, wanted: Any) -> None:
 def test_numbers(keras: Any, call: Call) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        theirs = getattr(keras.ops, call.name)
+        theirs = call.of(keras.ops)
         wanted = theirs(*_native(call.args), **_native(call.kwargs))
-    agree(call, getattr(ops, call.name)(*call.args, **call.kwargs), wanted)
+    agree(call, call.of(ops)(*call.args, **call.kwargs), wanted)
 
 
 def _native(value: Any) -> Any:
@@ -109,7 +109,7 @@ def test_gradients(keras: Any, call: Call) -> None:
     def total(module: Any, xp: Any, other: Any) -> Callable[[Any], Any]:
         def run(xs: Any) -> Any:
             args, kwargs = filled([call.args, call.kwargs], list(xs), other)
-            results = leaves(getattr(module, call.name)(*args, **kwargs))
+            results = leaves(call.of(module)(*args, **kwargs))
             parts = [xp.zeros(())]
             for r in results:
                 if "float" in str(getattr(r, "dtype", "")):
@@ -138,7 +138,7 @@ def test_gradients(keras: Any, call: Call) -> None:
 
 def test_every_function_of_keras_is_here_or_left_out(keras: Any) -> None:
     theirs = {name for name in dir(keras.ops) if not name.startswith("_")}
-    here = {*ops.__all__, *ops.ACTIVATIONS, "linalg", "nn", "numpy"}
+    here = {*ops.__all__, *ops.ACTIVATIONS, "image", "linalg", "nn", "numpy"}
     assert theirs - here == set(LEFT_OUT) & theirs
     assert not set(LEFT_OUT) & here
 
@@ -152,4 +152,5 @@ def test_every_function_of_keras_is_compared(keras: Any) -> None:
     #: Either has a result that is not one only, or no meaning but its shape.
     by_property = {"argpartition", "eigh", "empty", "empty_like"}
     theirs = {name for name in dir(keras.ops) if name in ops.__all__}
+    theirs |= {f"image.{name}" for name in ops.image.__all__}
     assert theirs - {call.name for call in CALLS} == control | by_property

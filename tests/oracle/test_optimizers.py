@@ -43,6 +43,11 @@ OWN_ARGUMENTS = {
         {"nesterov": False, "rms_rate": None, "ns_steps": 3, "muon_a": 2.0},
         {"exclude_layers": ["w0"], "weight_decay": None, "momentum": 0.5},
     ],
+    "ScheduleFreeAdamW": [
+        {"warmup_steps": 7, "weight_decay": 0.1},
+        {"beta_1": 0.6, "beta_2": 0.9, "epsilon": 1e-3},
+        {"gradient_accumulation_steps": 3, "global_clipnorm": 0.5},
+    ],
     "Adafactor": [{"relative_step": False, "clip_threshold": 0.5}],
     "Ftrl": [
         {

@@ -39,3 +39,9 @@ class History(Callback):
             self.history.setdefault(name, []).append(value)
         # Another fit may have put its own record there meanwhile.
         self.model.history = self
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a row and a curve for each number."""
+        from ranvier.callbacks.curves import history_html
+
+        return history_html(self.history, self.epoch)

@@ -1,14 +1,13 @@
 """The progress of `fit`, `evaluate` and `predict`: a live line, or lines for a log.
 
-On a terminal the line is redrawn at most ten times a second. Anywhere else each line is
-complete, without control characters, in `key=value` form. All of it goes to stderr.
+On a terminal, and in a notebook, the line is redrawn at most ten times a second.
+Anywhere else each line is complete, without control characters, in `key=value` form, and
+goes to stderr.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,10 +16,11 @@ from datetime import UTC, datetime
 from typing import IO, Any
 
 from ranvier.callbacks.callback import Callback, Logs
+from ranvier.callbacks.screen import Screen
 
 __all__ = ["ProgbarLogger"]
 
-_REDRAW = 0.1  # seconds between two drawings on a terminal
+_REDRAW = 0.1  # seconds between two drawings of a line
 _HEARTBEAT = 30.0  # seconds between two signs of life in a log
 _BAR = 20  # characters
 
@@ -32,12 +32,12 @@ class ProgbarLogger(Callback):
     its counters, or calls `update`.
 
     Args:
-        stream: where to; stderr by default.
+        stream: where to; by default stderr, or a notebook's cell.
     """
 
     def __init__(self, stream: IO[str] | None = None) -> None:
         super().__init__()
-        self._stream = stream
+        self._screen = Screen(stream)
         self.verbose = 1
         self.epochs = 1
         self.target: int | None = None
@@ -48,7 +48,6 @@ class ProgbarLogger(Callback):
         self._done_rows: int | None = None
         self._began = 0.0
         self._drawn = 0.0
-        self._open_line = False
         self._lock = threading.Lock()
 
     # -- the hooks -------------------------------------------------------------------
@@ -65,6 +64,7 @@ class ProgbarLogger(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Validation inside `fit` prints nothing of its own."""
         self._in_fit = True
+        self._screen.begin()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Leaves no half line behind."""
@@ -84,6 +84,7 @@ class ProgbarLogger(Callback):
         """Starts the clock of `evaluate`."""
         if not self._in_fit:
             self._epoch = None
+            self._screen.begin()
             self._start()
 
     def on_test_end(self, logs: Logs | None = None) -> None:
@@ -94,6 +95,7 @@ class ProgbarLogger(Callback):
     def on_predict_begin(self, logs: Logs | None = None) -> None:
         """Starts the clock of `predict`."""
         self._epoch = None
+        self._screen.begin()
         self._start()
 
     def on_predict_end(self, logs: Logs | None = None) -> None:
@@ -118,13 +120,13 @@ class ProgbarLogger(Callback):
             now = time.monotonic()
             if self.verbose != 1:
                 return
-            if self._live():
+            if self._screen.live:
                 if now - self._drawn >= _REDRAW:
                     self._drawn = now
-                    self._draw(self._line(logs, now), end="")
+                    self._screen.draw(self._line(logs, now), final=False)
             elif now - self._drawn >= _HEARTBEAT and "CI" not in os.environ:
                 self._drawn = now
-                self._draw(self._record(logs, now), end="\n")
+                self._screen.draw(self._record(logs, now), final=True)
 
     @contextmanager
     def watch(
@@ -139,7 +141,7 @@ class ProgbarLogger(Callback):
             yield self
             return
         over = threading.Event()
-        pause = _REDRAW if self._live() else 1.0
+        pause = _REDRAW if self._screen.live else 1.0
 
         def look() -> None:
             while not over.wait(pause):
@@ -159,12 +161,7 @@ class ProgbarLogger(Callback):
     @property
     def stream(self) -> IO[str]:
         """Where it prints; looked up late, so that a redirected stderr counts."""
-        return self._stream or sys.stderr
-
-    def _live(self) -> bool:
-        stream = self.stream
-        terminal = hasattr(stream, "isatty") and stream.isatty()
-        return terminal and os.environ.get("TERM") != "dumb"
+        return self._screen.stream
 
     def _start(self) -> None:
         with self._lock:
@@ -182,28 +179,14 @@ class ProgbarLogger(Callback):
             if self.verbose == 0:
                 return
             now = time.monotonic()
-            if self._live():
-                self._draw(self._line(logs, now, final=True), end="\n")
+            if self._screen.live:
+                self._screen.draw(self._line(logs, now, final=True), final=True)
             else:
-                self._draw(self._record(logs, now), end="\n")
-
-    def _draw(self, text: str, end: str) -> None:
-        stream = self.stream
-        if self._live():
-            width = shutil.get_terminal_size().columns - 1
-            # \r and "erase to the end of the line": the line may have been longer.
-            cut = text if end else text[:width]
-            stream.write(f"\r{cut}\x1b[K{end}")
-        else:
-            stream.write(text + end)
-        self._open_line = not end
-        stream.flush()
+                self._screen.draw(self._record(logs, now), final=True)
 
     def _break_line(self) -> None:
         with self._lock:
-            if self._open_line:
-                self.stream.write("\n")
-                self._open_line = False
+            self._screen.break_line()
 
     def _place(self) -> str:
         if self._epoch is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -38,10 +38,24 @@ def as_leaf(value: Any, what: str) -> Array:
                 "np.loadtxt(path, delimiter=',')",
             )
         raise _refused(value, what)
+    return _with_rows(value, what)
+
+
+def any_leaf(value: Any, what: str) -> Array:
+    """One array of numbers or texts.
+
+    Raises:
+        DataError: RV203 for ragged lists and sparse matrices.
+        ShapeError: RV103 for a single number or text.
+    """
+    return _with_rows(_converted(value, what), what)
+
+
+def _with_rows(value: Array, what: str) -> Array:
     if value.ndim == 0:
         raise ShapeError(
             "RV103",
-            f"{what} is a single number",
+            f"{what} is a single value",
             details="the first axis counts rows",
             fix=f"{what} = np.array([[...]]) with one row",
         )
@@ -78,12 +92,17 @@ def _refused(array: Array, what: str) -> DataError:
                 break
     words = {"U": "text", "S": "bytes", "O": "Python objects", "M": "dates",
              "m": "time spans", "c": "complex numbers"}  # fmt: skip
+    fix = (
+        "encode categories as whole numbers or one-hot columns (utils.to_categorical); "
+        "x.astype('float32') where all are numbers"
+    )
+    if what[0] == "x" and isinstance(sample, (str, bytes)):
+        fix += "; TextVectorization or StringLookup first in a Sequential takes text"
     return DataError(
         "RV203",
         f"{what} holds {words.get(array.dtype.kind, str(array.dtype))}, not numbers",
         details=f"dtype {array.dtype}, for example {sample!r}{place}",
-        fix="encode categories as whole numbers or one-hot columns "
-        "(utils.to_categorical); x.astype('float32') where all are numbers",
+        fix=fix,
     )
 
 
@@ -101,22 +120,29 @@ def input_dtype(array: Array, labels: bool = False) -> str:
     return "int64" if array.dtype.itemsize == 8 or array.dtype == np.uint32 else "int32"
 
 
-def structured(value: Any, what: str) -> Any:
-    """A tree of arrays: lists, tuples and dicts of arrays stay structures."""
+def structured(value: Any, what: str, leaf: Callable[..., Array] = as_leaf) -> Any:
+    """A tree of arrays: lists, tuples and dicts of arrays stay structures.
+
+    Args:
+        value: the structure.
+        what: its name, for messages.
+        leaf: makes a leaf an array.
+    """
     if type(value) is np.ndarray:
-        return as_leaf(value, what)
+        return leaf(value, what)
     if value is None:
         return None
     if isinstance(value, Mapping) and not is_array(value):
-        return {k: structured(v, f"{what}[{k!r}]") for k, v in value.items()}
+        return {k: structured(v, f"{what}[{k!r}]", leaf) for k, v in value.items()}
     if isinstance(value, (list, tuple)) and any(
         is_array(v) or isinstance(v, Mapping) for v in value
     ):
         # A list of arrays is several inputs; a list of numbers is one array.
         if all(is_array(v) and np.ndim(v) == 0 for v in value):
-            return as_leaf(value, what)
-        return type(value)(structured(v, f"{what}[{i}]") for i, v in enumerate(value))
-    return as_leaf(value, what)
+            return leaf(value, what)
+        parts = (structured(v, f"{what}[{i}]", leaf) for i, v in enumerate(value))
+        return type(value)(parts)
+    return leaf(value, what)
 
 
 class Arrays:

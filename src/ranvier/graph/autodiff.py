@@ -137,13 +137,13 @@ def _eagerly(
     return tree.rebuild(found, [Tensor(value=v) for v in values[: len(results)]])
 
 
-def custom_gradient(fn: Callable[..., Any]) -> Callable[..., Any]:
+def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     """Give a function a gradient of its own, as Keras's ``ops.custom_gradient``.
 
     Args:
-        fn: Takes tensors; gives ``(result, backward)``, where ``backward(*upstream)``
+        f: Takes tensors; gives ``(result, backward)``, where ``backward(*upstream)``
             gives one gradient (or ``None``) for each argument. ``backward`` may use
-            whatever ``fn`` computed.
+            whatever ``f`` computed.
 
     Returns:
         The function that gives only the result.
@@ -161,13 +161,13 @@ def custom_gradient(fn: Callable[..., Any]) -> Callable[..., Any]:
         array([3., 3.], dtype=float32)
     """
 
-    @functools.wraps(fn)
+    @functools.wraps(f)
     def call(*args: Any) -> Any:
         trace = current_trace()
         if trace is None:
-            return fn(*args)[0]
+            return f(*args)[0]
         xs = [Tensor(node=trace.lift(as_tensor(a))) for a in args]
-        found, backward = fn(*xs)
+        found, backward = f(*xs)
         ys = [as_tensor(y) for y in tree.flatten(found)]
         since = next(_serial)
         upstream = tuple(Node(PARAM, (), {"index": -1}, y.spec) for y in ys)

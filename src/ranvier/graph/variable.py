@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,18 @@ from ranvier.graph.trace import Operators, Tensor, constant_array, current_trace
 
 if TYPE_CHECKING:
     from ranvier.graph.dims import Shape
+
+
+class Scopes(threading.local):
+    """The names that this thread puts in front of the paths of new variables."""
+
+    def __init__(self) -> None:
+        self.path: tuple[str, ...] = ()
+        #: Who opened each, by what name.
+        self.callers: tuple[tuple[Any, str], ...] = ()
+
+
+scopes = Scopes()
 
 
 class Variable(Operators):
@@ -35,7 +48,7 @@ class Variable(Operators):
     Example:
         >>> from ranvier.graph import Variable
         >>> v = Variable([1.0, 2.0], name="v")
-        >>> v.assign_add([1.0, 1.0]); v.numpy()
+        >>> v.assign_add([1.0, 1.0]).numpy()
         array([2., 3.], dtype=float32)
     """
 
@@ -71,7 +84,7 @@ class Variable(Operators):
         if kind is None:
             kind = "non_trainable" if trainable is False else "trainable"
         self.name = name or "variable"
-        self.path = self.name
+        self.path = "/".join((*scopes.path, self.name)) if scopes.path else self.name
         self.kind = kind
         self._trainable = kind == "trainable" if trainable is None else trainable
         self.spec = Spec(tuple(value.shape), str(value.dtype))

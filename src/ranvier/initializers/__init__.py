@@ -91,6 +91,9 @@ _NAMES = Lookup(
 
 # Keras also offers each class under its name in snake case.
 globals().update({snake_case(cls.__name__): cls for cls in _CLASSES})
+IdentityInitializer = Identity
+OrthogonalInitializer = Orthogonal
+STFTInitializer = STFT
 
 
 def serialize(initializer: Any) -> Any:

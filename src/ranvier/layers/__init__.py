@@ -39,6 +39,7 @@ from ranvier.layers.dropout import (
     SpatialDropout3D,
 )
 from ranvier.layers.einsum_dense import EinsumDense
+from ranvier.layers.hashing import Hashing
 from ranvier.layers.images import CenterCrop, Resizing
 from ranvier.layers.input_spec import InputSpec
 from ranvier.layers.lookup import IntegerLookup, StringLookup
@@ -109,6 +110,9 @@ from ranvier.layers.recurrent import (
     LSTM,
     RNN,
     Bidirectional,
+    ConvLSTM1D,
+    ConvLSTM2D,
+    ConvLSTM3D,
     GRUCell,
     LSTMCell,
     SimpleRNN,
@@ -184,6 +188,11 @@ def deserialize(config: Any, custom_objects: Any = None) -> Layer:
 
     Raises:
         FileError: RV601 when it names something unknown, or is no layer.
+
+    Example:
+        >>> from ranvier import layers
+        >>> deserialize(serialize(layers.Dense(3, name="last"))).units
+        3
     """
     from ranvier.models.registry import deserialize_layer
 
@@ -225,6 +234,9 @@ __all__ = [
     "Conv2DTranspose",
     "Conv3D",
     "Conv3DTranspose",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
     "Convolution1D",
     "Convolution1DTranspose",
     "Convolution2D",
@@ -260,6 +272,7 @@ __all__ = [
     "GlobalMaxPooling3D",
     "GroupNormalization",
     "GroupQueryAttention",
+    "Hashing",
     "Identity",
     "Input",
     "InputLayer",

@@ -10,13 +10,16 @@ from ranvier import ops
 from ranvier._check import Constraint, Interval, OneOf, check_parameters
 from ranvier.errors import ShapeError
 from ranvier.graph import Tensor, Variable
-from ranvier.graph.trace import outside
 from ranvier.layers.base import Layer
 from ranvier.layers.sizes import data_format_of, spatial_axes
-from ranvier.layers.upsampling import KERNELS
-
-#: Places of the input whose summed weight is less count as none (JAX's rule).
-_LEAST = 1000 * float(np.finfo("float32").eps)
+from ranvier.ops._resampling import (
+    KERNELS,
+    bordered,
+    middle,
+    resized,
+    weights_of,
+    window,
+)
 
 
 class ImageLayer(Layer):
@@ -78,66 +81,15 @@ class ImageLayer(Layer):
 
     def cut(self, images: Any, starts: Any, sizes: Any) -> Any:
         """A window: where it begins, and its height and width."""
-        first: list[Any] = [0] * 4
-        shape = list(images.shape)
-        for axis, start, size in zip(self._axes, starts, sizes, strict=True):
-            first[axis], shape[axis] = start, size
-        return ops.slice(images, first, shape)
+        return window(images, self._axes, starts, sizes)
 
     def middle(self, images: Any, size: tuple[int, int]) -> Any:
         """The largest window of a size's proportions, out of the middle."""
-        height, width = self.size_of(images)
-        high = max(min(height, int(float(width * size[0]) / size[1])), 1)
-        wide = max(min(width, int(float(height * size[1]) / size[0])), 1)
-        starts = (height - high) // 2, (width - wide) // 2
-        return self.cut(images, starts, (high, wide))
+        return middle(images, self._axes, self.size_of(images), size)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "data_format": self.data_format}
-
-
-def weights_of(
-    old: int, new: int, interpolation: str, antialias: bool
-) -> np.ndarray[Any, Any]:
-    """How much each of `old` places counts in each of `new` places: `(old, new)`.
-
-    New places are points in the middle of their share of the old axis; `antialias`
-    widens the kernel where an axis becomes shorter, so that every old place counts.
-    """
-    _, kernel = KERNELS[interpolation]
-    scale = np.float32(old / new)
-    wide = max(scale, np.float32(1)) if antialias else np.float32(1)
-    at = (np.arange(new, dtype="float32") + np.float32(0.5)) * scale - np.float32(0.5)
-    away = np.abs(at[None, :] - np.arange(old, dtype="float32")[:, None]) / wide
-    weights = np.vectorize(kernel, otypes=["float64"])(away)
-    total = weights.sum(0, keepdims=True)
-    real = np.abs(total) > _LEAST
-    weights = np.where(real, weights / np.where(real, total, 1), 0)
-    inside = (at >= -0.5) & (at <= old - 0.5)
-    return np.where(inside[None, :], weights, 0).astype("float32")
-
-
-def resized(
-    images: Any, axes: Any, size: Any, interpolation: str, antialias: bool = False
-) -> Any:
-    """Floating images of another height and width."""
-    for axis, new in zip(axes, size, strict=True):
-        old = images.shape[axis]
-        if old == new:
-            continue
-        if interpolation == "nearest":
-            step = np.float32(old / new)
-            places = (np.arange(new, dtype="float32") + np.float32(0.5)) * step
-            images = ops.take(images, np.floor(places).astype("int32"), axis=axis)
-        else:
-            with outside():
-                weights = weights_of(old, new, interpolation, antialias)
-            letters = "abcd"[: images.ndim]
-            result = letters.replace(letters[axis], "z")
-            terms = f"{letters},{letters[axis]}z->{result}"
-            images = ops.einsum(terms, images, weights)
-    return images
 
 
 class Resizing(ImageLayer):
@@ -228,16 +180,8 @@ class Resizing(ImageLayer):
         return ops.saturate_cast(ops.round(images), dtype)
 
     def _padded(self, images: Any) -> Any:
-        height, width = self.size_of(images)
-        high = max(height, int(float(width * self.height) / self.width))
-        wide = max(width, int(float(height * self.width) / self.height))
-        borders = [(0, 0)] * 4
-        # Keras adds borders of one width on both sides, and never in both directions.
-        if (high - height) // 2:
-            borders[self._axes[0]] = ((high - height) // 2,) * 2
-        else:
-            borders[self._axes[1]] = ((wide - width) // 2,) * 2
-        return ops.pad(images, borders, constant_values=self.fill_value)
+        size = self.height, self.width
+        return bordered(images, self._axes, self.size_of(images), size, self.fill_value)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

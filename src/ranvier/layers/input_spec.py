@@ -24,6 +24,18 @@ class InputSpec:
         allow_last_axis_squeeze: kept for Keras's signature.
         name: name of the input.
         optional: kept for Keras's signature.
+
+    Example:
+        >>> import ranvier as keras
+        >>> class Rows(keras.layers.Layer):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.input_spec = InputSpec(ndim=2, axes={-1: 3})
+        ...
+        ...     def call(self, x):
+        ...         return x
+        >>> Rows()(keras.Input((3,))).shape
+        (None, 3)
     """
 
     def __init__(

@@ -128,7 +128,8 @@ class Add(Merge):
     """The sum of its inputs, element by element.
 
     Example:
-        >>> Add()([[[1.0, 2.0]], [[10.0, 20.0]]]).numpy()
+        >>> import numpy as np
+        >>> Add()([np.array([[1.0, 2.0]]), np.array([[10.0, 20.0]])]).numpy()
         array([[11., 22.]], dtype=float32)
     """
 
@@ -143,7 +144,8 @@ class Subtract(Merge):
         ShapeError: RV100 for another number of inputs.
 
     Example:
-        >>> Subtract()([[[1.0, 2.0]], [[10.0, 20.0]]]).numpy()
+        >>> import numpy as np
+        >>> Subtract()([np.array([[1.0, 2.0]]), np.array([[10.0, 20.0]])]).numpy()
         array([[ -9., -18.]], dtype=float32)
     """
 
@@ -159,7 +161,8 @@ class Multiply(Merge):
     Where all inputs are masked the product is 0.
 
     Example:
-        >>> Multiply()([[[1.0, 2.0]], [[10.0, 20.0]]]).numpy()
+        >>> import numpy as np
+        >>> Multiply()([np.array([[1.0, 2.0]]), np.array([[10.0, 20.0]])]).numpy()
         array([[10., 40.]], dtype=float32)
     """
 
@@ -178,7 +181,8 @@ class Average(Merge):
     """The mean of its inputs, element by element.
 
     Example:
-        >>> Average()([[[1.0, 2.0]], [[3.0, 6.0]]]).numpy()
+        >>> import numpy as np
+        >>> Average()([np.array([[1.0, 2.0]]), np.array([[3.0, 6.0]])]).numpy()
         array([[2., 4.]], dtype=float32)
     """
 
@@ -190,7 +194,8 @@ class Maximum(Merge):
     """The largest of its inputs, element by element; a masked one does not count.
 
     Example:
-        >>> Maximum()([[[1.0, 5.0]], [[3.0, 2.0]]]).numpy()
+        >>> import numpy as np
+        >>> Maximum()([np.array([[1.0, 5.0]]), np.array([[3.0, 2.0]])]).numpy()
         array([[3., 5.]], dtype=float32)
     """
 
@@ -202,7 +207,8 @@ class Minimum(Merge):
     """The smallest of its inputs, element by element; a masked one does not count.
 
     Example:
-        >>> Minimum()([[[1.0, 5.0]], [[3.0, 2.0]]]).numpy()
+        >>> import numpy as np
+        >>> Minimum()([np.array([[1.0, 5.0]]), np.array([[3.0, 2.0]])]).numpy()
         array([[1., 2.]], dtype=float32)
     """
 
@@ -222,7 +228,8 @@ class Concatenate(Merge):
             another axis.
 
     Example:
-        >>> Concatenate()([[[1.0, 2.0]], [[3.0]]]).numpy()
+        >>> import numpy as np
+        >>> Concatenate()([np.array([[1.0, 2.0]]), np.array([[3.0]])]).numpy()
         array([[1., 2., 3.]], dtype=float32)
     """
 
@@ -295,7 +302,8 @@ class Dot(Merge):
         ShapeError: RV100 for axes that are none; RV103 when their sizes differ.
 
     Example:
-        >>> Dot(axes=1)([[[1.0, 2.0]], [[10.0, 20.0]]]).numpy()
+        >>> import numpy as np
+        >>> Dot(axes=1)([np.array([[1.0, 2.0]]), np.array([[10.0, 20.0]])]).numpy()
         array([[50.]], dtype=float32)
     """
 
@@ -365,42 +373,85 @@ def add(inputs: Sequence[Any], **kwargs: Any) -> Any:
     """`Add` of a list of tensors; arguments are those of the layer.
 
     Example:
-        >>> add([[[1.0]], [[2.0]]]).numpy()
+        >>> import numpy as np
+        >>> add([np.array([[1.0]]), np.array([[2.0]])]).numpy()
         array([[3.]], dtype=float32)
     """
     return Add(**kwargs)(inputs)
 
 
 def subtract(inputs: Sequence[Any], **kwargs: Any) -> Any:
-    """`Subtract` of two tensors; arguments are those of the layer."""
+    """`Subtract` of two tensors; arguments are those of the layer.
+
+    Example:
+        >>> import numpy as np
+        >>> subtract([np.array([[5.0]]), np.array([[2.0]])]).numpy()
+        array([[3.]], dtype=float32)
+    """
     return Subtract(**kwargs)(inputs)
 
 
 def multiply(inputs: Sequence[Any], **kwargs: Any) -> Any:
-    """`Multiply` of a list of tensors; arguments are those of the layer."""
+    """`Multiply` of a list of tensors; arguments are those of the layer.
+
+    Example:
+        >>> import numpy as np
+        >>> multiply([np.array([[5.0]]), np.array([[2.0]])]).numpy()
+        array([[10.]], dtype=float32)
+    """
     return Multiply(**kwargs)(inputs)
 
 
 def average(inputs: Sequence[Any], **kwargs: Any) -> Any:
-    """`Average` of a list of tensors; arguments are those of the layer."""
+    """`Average` of a list of tensors; arguments are those of the layer.
+
+    Example:
+        >>> import numpy as np
+        >>> average([np.array([[5.0]]), np.array([[2.0]])]).numpy()
+        array([[3.5]], dtype=float32)
+    """
     return Average(**kwargs)(inputs)
 
 
 def maximum(inputs: Sequence[Any], **kwargs: Any) -> Any:
-    """`Maximum` of a list of tensors; arguments are those of the layer."""
+    """`Maximum` of a list of tensors; arguments are those of the layer.
+
+    Example:
+        >>> import numpy as np
+        >>> maximum([np.array([[5.0]]), np.array([[2.0]])]).numpy()
+        array([[5.]], dtype=float32)
+    """
     return Maximum(**kwargs)(inputs)
 
 
 def minimum(inputs: Sequence[Any], **kwargs: Any) -> Any:
-    """`Minimum` of a list of tensors; arguments are those of the layer."""
+    """`Minimum` of a list of tensors; arguments are those of the layer.
+
+    Example:
+        >>> import numpy as np
+        >>> minimum([np.array([[5.0]]), np.array([[2.0]])]).numpy()
+        array([[2.]], dtype=float32)
+    """
     return Minimum(**kwargs)(inputs)
 
 
 def concatenate(inputs: Sequence[Any], axis: int = -1, **kwargs: Any) -> Any:
-    """`Concatenate` of a list of tensors; arguments are those of the layer."""
+    """`Concatenate` of a list of tensors; arguments are those of the layer.
+
+    Example:
+        >>> import numpy as np
+        >>> concatenate([np.array([[5.0]]), np.array([[2.0]])]).numpy()
+        array([[5., 2.]], dtype=float32)
+    """
     return Concatenate(axis=axis, **kwargs)(inputs)
 
 
 def dot(inputs: Sequence[Any], axes: Any = -1, **kwargs: Any) -> Any:
-    """`Dot` of two tensors; arguments are those of the layer."""
+    """`Dot` of two tensors; arguments are those of the layer.
+
+    Example:
+        >>> import numpy as np
+        >>> dot([np.array([[5.0, 1.0]]), np.array([[2.0, 3.0]])]).numpy()
+        array([[13.]], dtype=float32)
+    """
     return Dot(axes=axes, **kwargs)(inputs)

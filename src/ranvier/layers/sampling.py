@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 from ranvier import ops
+from ranvier.ops._sampling import neighbours
 
 FILL_MODES = ("reflect", "wrap", "constant", "nearest")
 INTERPOLATIONS = ("nearest", "bilinear")
@@ -34,8 +35,8 @@ def affine(
     a0, a1, a2, b0, b1, b2 = (
         ops.reshape(transform[:, i], (-1, 1, 1)) for i in range(6)
     )
-    down = _neighbours(b1 * y + b0 * x + b2, height, interpolation, fill_mode)
-    right = _neighbours(a1 * y + a0 * x + a2, width, interpolation, fill_mode)
+    down = neighbours(b1 * y + b0 * x + b2, height, interpolation, fill_mode)
+    right = neighbours(a1 * y + a0 * x + a2, width, interpolation, fill_mode)
     flat = ops.reshape(images, (-1, channels))
     begin = ops.arange(rows, dtype="int32") * (height * width)
     begin = ops.reshape(begin, (-1, 1, 1))
@@ -49,34 +50,6 @@ def affine(
             found = found * ops.expand_dims(by * share, -1)
         total = found if total is None else total + found
     return total
-
-
-def _neighbours(at: Any, size: int, interpolation: str, fill_mode: str) -> Any:
-    """For places on an axis: indices inside, whether they were inside, and weights."""
-    if interpolation == "nearest":
-        # Halves are rounded away from zero.
-        whole = ops.floor(ops.abs(at) + 0.5) * ops.sign(at)
-        pairs = [(whole, None)]
-    else:
-        whole = ops.floor(at)
-        part = at - whole
-        pairs = [(whole, 1.0 - part), (whole + 1.0, part)]
-    found = []
-    for place, weight in pairs:
-        index = ops.cast(place, "int32")
-        inside = None
-        if fill_mode == "constant":
-            inside = ops.logical_and(index >= 0, index < size)
-            index = ops.clip(index, 0, size - 1)
-        elif fill_mode == "nearest":
-            index = ops.clip(index, 0, size - 1)
-        elif fill_mode == "wrap":
-            index = ops.mod(index, size)
-        else:
-            index = ops.mod(index, 2 * size)
-            index = ops.minimum(index, 2 * size - 1 - index)
-        found.append((index, inside, weight))
-    return found
 
 
 __all__ = ["FILL_MODES", "INTERPOLATIONS", "affine"]

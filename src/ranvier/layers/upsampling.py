@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from ranvier import ops
@@ -11,40 +10,7 @@ from ranvier.graph.trace import outside
 from ranvier.layers.base import Layer
 from ranvier.layers.input_spec import InputSpec
 from ranvier.layers.sizes import data_format_of, spatial_axes, whole_numbers
-
-
-def _triangle(distance: float) -> float:
-    return max(0.0, 1.0 - distance)
-
-
-def _cubic(distance: float) -> float:
-    """Keys's cubic convolution with a = -1/2 (IEEE Trans. ASSP 29(6), 1981)."""
-    if distance >= 2:
-        return 0.0
-    if distance >= 1:
-        return ((-0.5 * distance + 2.5) * distance - 4.0) * distance + 2.0
-    return (1.5 * distance - 2.5) * distance * distance + 1.0
-
-
-def _lanczos(radius: int) -> Any:
-    def kernel(distance: float) -> float:
-        if distance >= radius:
-            return 0.0
-        if distance == 0:
-            return 1.0
-        turn = math.pi * distance
-        return radius * math.sin(turn) * math.sin(turn / radius) / turn**2
-
-    return kernel
-
-
-#: name -> (how far a place of the input reaches, its weight at a distance)
-KERNELS: dict[str, tuple[int, Any]] = {
-    "bilinear": (1, _triangle),
-    "bicubic": (2, _cubic),
-    "lanczos3": (3, _lanczos(3)),
-    "lanczos5": (5, _lanczos(5)),
-}
+from ranvier.ops._resampling import KERNELS
 
 
 def _weighted(x: Any, axis: int, factor: int, interpolation: str) -> Any:

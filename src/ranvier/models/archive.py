@@ -1,8 +1,9 @@
-"""The `.keras` file: a zip with three members, read with suspicion, written at once.
+"""The `.keras` file: a zip with few members, read with suspicion, written at once.
 
-Nothing is unpacked to the disk and no path from the file is used. Only the members
-that Keras v3 writes are known; each is stored or deflated, appears once, overlaps no
-other, and may not grow far beyond the size of the file.
+No path from the file is used. Only the members that Keras v3 writes are known: three, and
+files that layers keep beside their weights, such as vocabularies, under ``assets/``. Each is
+stored or deflated, appears once, overlaps no other, and may not grow far beyond the size of
+the file.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import datetime
 import json
 import os
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,6 +21,7 @@ from ranvier.errors import FileError, RanvierError
 from ranvier.utils.files import atomic_write
 
 __all__ = [
+    "ASSETS",
     "CONFIG",
     "METADATA",
     "WEIGHTS",
@@ -32,6 +35,8 @@ __all__ = [
 ]
 
 METADATA, CONFIG, WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
+#: The folder of what layers keep beside their weights.
+ASSETS = "assets/"
 
 #: The version of Keras whose file format is written.
 FORMAT = "3.15.1"
@@ -168,7 +173,7 @@ def _check_members(infos: list[zipfile.ZipInfo], size: int, path: Any) -> None:
     total = 0
     for info in sorted(infos, key=lambda i: i.header_offset):
         name = info.filename
-        if name not in known:
+        if name not in known and not name.startswith(ASSETS):
             raise fault_of(
                 path,
                 f"member {name[:80]!r} is unknown; known are {', '.join(known)}",
@@ -185,7 +190,7 @@ def _check_members(infos: list[zipfile.ZipInfo], size: int, path: Any) -> None:
             raise fault_of(path, f"member {name} overlaps another or the file's end")
         end = info.header_offset + info.compress_size
         total += info.file_size
-        limit = allowance(size) if name == WEIGHTS else _JSON_BYTES
+        limit = _JSON_BYTES if name in (METADATA, CONFIG) else allowance(size)
         if info.file_size > limit or total > allowance(size):
             raise fault_of(
                 path,
@@ -228,8 +233,19 @@ def refuse_existing(path: str | os.PathLike[str], overwrite: bool) -> None:
         )
 
 
-def write_archive(path: str | os.PathLike[str], config: str, weights: bytes) -> None:
+def write_archive(
+    path: str | os.PathLike[str],
+    config: str,
+    weights: bytes,
+    assets: Mapping[str, bytes] | None = None,
+) -> None:
     """Writes a whole `.keras` file, or leaves what was there.
+
+    Args:
+        path: its name.
+        config: what describes the model.
+        weights: an HDF5 file.
+        assets: further files by their names under ``assets/``.
 
     Raises:
         FileError: RV603 when it cannot be written.
@@ -241,3 +257,5 @@ def write_archive(path: str | os.PathLike[str], config: str, weights: bytes) -> 
         archive.writestr(zipfile.ZipInfo(METADATA), metadata)
         archive.writestr(zipfile.ZipInfo(CONFIG), config)
         archive.writestr(zipfile.ZipInfo(WEIGHTS), weights)
+        for name, data in (assets or {}).items():
+            archive.writestr(zipfile.ZipInfo(ASSETS + name), data)

@@ -13,6 +13,7 @@ from ranvier.layers.base import Layer
 from ranvier.layers.input_spec import dims_of, show, wrong_input
 from ranvier.layers.masks import leaves_with_none, mask_of, masked, set_mask
 from ranvier.layers.reshaping import Input, InputLayer
+from ranvier.models.host import HostSection, Prepared, split
 from ranvier.symbolic import KerasHistory, KerasTensor, Node
 
 Call = Callable[[Any, Sequence[Any], Mapping[str, Any]], Any]
@@ -50,10 +51,13 @@ class Function:
         nodes: the calls, each after those it needs.
         operations: the layers and operations that are called, in Keras's order: by
             depth, as its files and `get_weights` have them.
+        host: where some calls run in Python on the data, the division of the calls;
+            else ``None``.
 
     Raises:
         ShapeError: RV100 for what is no symbolic tensor; RV112 when the inputs do not
-            lead to the outputs; RV108 for two layers of one name.
+            lead to the outputs; RV108 for two layers of one name; RV113 for a layer
+            that needs data and is called on what the step computes.
     """
 
     def __init__(self, inputs: Any, outputs: Any) -> None:
@@ -81,6 +85,7 @@ class Function:
                     node.is_input and node.outputs[0] in self.inputs
                 ):
                     self.calls[id(operation)].append(node)
+        self.host: HostSection | None = split(self)
 
     @property
     def layers(self) -> list[Layer]:
@@ -107,11 +112,34 @@ class Function:
             call: makes a call: of an operation, with arguments by position and by name.
         """
         known = {id(t): v for t, v in zip(self.inputs, values, strict=True)}
+        return self._results(self.nodes, known, call)
+
+    def run_traced(self, values: Sequence[Any], call: Call | None = None) -> Any:
+        """Makes the calls behind those that run on data; see `host`.
+
+        Args:
+            values: a tensor for each of `host.inputs`.
+            call: makes a call, as for `run`.
+        """
+        assert self.host is not None
+        pairs = zip(self.host.inputs, values, strict=True)
+        known = {id(tensor): value for tensor, value in pairs}
+        return self._results(self.host.traced, known, call)
+
+    def _results(self, calls: Sequence[Any], known: Any, call: Call | None) -> Any:
+        self.go(calls, known, call)
+        return tree.rebuild(self.outputs_struct, [known[id(t)] for t in self.outputs])
+
+    @staticmethod
+    def go(
+        calls: Sequence[Any], known: dict[int, Any], call: Call | None = None
+    ) -> None:
+        """Makes calls, and adds what they give to what is known of each tensor."""
 
         def filled(leaf: Any) -> Any:
             return known[id(leaf)] if isinstance(leaf, KerasTensor) else leaf
 
-        for node in self.nodes:
+        for node in calls:
             if node.is_input or all(id(t) in known for t in node.outputs):
                 continue
             args = [_map(filled, a) for a in node.args]
@@ -125,7 +153,6 @@ class Function:
                 (id(t), v)
                 for t, v in zip(node.outputs, tree.flatten(made), strict=True)
             )
-        return tree.rebuild(self.outputs_struct, [known[id(t)] for t in self.outputs])
 
     def matched(self, given: Any, who: str = "the model") -> list[Any]:
         """The parts of a given structure, in the order of the inputs.
@@ -466,7 +493,13 @@ def run_function(
             as it was.
         mask: masks of the inputs, in their structure.
     """
-    values = function.adjusted(inputs, who)
+    begun = isinstance(inputs, Prepared) and function.host is not None
+    if begun:
+        assert function.host is not None
+        pairs = zip(inputs, function.host.inputs, strict=True)
+        values = [fitted(x, t.shape, t.dtype) for x, t in pairs]
+    else:
+        values = function.adjusted(inputs, who)
     if mask is not None:
         given = leaves_with_none(mask)
         for i, one in enumerate(given[: len(values)]):
@@ -478,7 +511,7 @@ def run_function(
             kwargs = {**kwargs, "training": training}
         return operation(*args, **kwargs)
 
-    found = function.run(values, call)
+    found = (function.run_traced if begun else function.run)(values, call)
     if isinstance(found, (list, tuple)) and len(found) == 1:
         return found[0]
     return found

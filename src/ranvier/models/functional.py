@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ranvier.layers.base import Layer
+from ranvier._operation_base import Operation as OwnOperation
 from ranvier.models.function import Function
 from ranvier.models.model import Model
 from ranvier.operation import Operation
@@ -154,7 +154,7 @@ def from_config(
     waiting: list[tuple[Any, Any]] = []
     for described in config["layers"]:
         operation = restorer.value(described, "layer")
-        if not isinstance(operation, (Layer, Operation)):
+        if not isinstance(operation, OwnOperation):
             raise unreadable(f"a layer was expected, found {type(operation).__name__}")
         name = str(described.get("name") or operation.name)
         if name in made:

@@ -77,6 +77,9 @@ def _declared(model: Any, data: Arrays) -> dict[str, tuple[Any, str | None]]:
     """Shape and dtype that the model declares for each array of x."""
     names = [name for name in data.named if name[0] == "x"]
     function = model._function
+    if function is not None and function.host is not None:
+        begins = function.host.inputs
+        return {n: (t.shape, t.dtype) for n, t in zip(names, begins, strict=True)}
     if function is None:
         dtype = model._dtype_of_input()
         shape = getattr(model, "input_shape", None) if names == ["x"] else None

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import _seed
+from ranvier import _seed, config
 from ranvier.callbacks import CallbackList
 from ranvier.callbacks.messages import say
 from ranvier.callbacks.terminate_on_nan import TerminateOnNaN
@@ -20,6 +20,8 @@ from ranvier.graph.locks import building
 from ranvier.layers import tracking
 from ranvier.models.arguments import check_frequency, check_loop
 from ranvier.models.by_run import NeedsNumbers
+from ranvier.models.host import begun, prepared, section_of
+from ranvier.models.host_source import lengths, source_of_raw
 from ranvier.models.labels import refuse_labels
 from ranvier.models.sources import (
     ArraySource,
@@ -106,7 +108,26 @@ def reset_metrics(model: Any, source: Source | None = None) -> None:
 # ----------------------------------------------------------------------- sources
 
 
-def source_of(
+def source_of(*given: Any) -> Source:
+    """Where batches come from, as far as a limit for dry runs lets it: `_source_of`."""
+    source = _source_of(*given)
+    limit = config.max_steps_per_epoch()
+    if limit is not None and source.cut(limit):
+        _tell_limit("steps_per_epoch", limit)
+    return source
+
+
+def _tell_limit(what: str, limit: int) -> None:
+    warn(
+        Finding(
+            "RV406",
+            f"{what} is limited to {limit:,} for a dry run",
+            fix=f"keras.config.set_max_{what}(None), and no RANVIER_MAX_{what.upper()}",
+        )
+    )
+
+
+def _source_of(
     model: Any,
     x: Any,
     y: Any,
@@ -132,12 +153,18 @@ def source_of(
                 "y and sample_weight cannot be given beside an iterable of batches",
                 fix="let it yield (x, y) or (x, y, sample_weight)",
             )
-        return IterableSource(x, steps, check, class_weight)
+        return IterableSource(
+            x, steps, check, class_weight, lambda given: prepared(model, given)
+        )
     if class_weight is not None:
         weights = class_weights(structured(y, "y"), class_weight)
         if sample_weight is not None:
             weights = weights * np.asarray(sample_weight, np.float32)
         sample_weight = weights
+    section = begun(model, x)
+    if section is not None:
+        raw = section.raw(x, model.name)
+        return source_of_raw(section, raw, y, sample_weight, batch_size, steps, check)
     data = Arrays(x, y, sample_weight)
     return ArraySource(data, batch_size, steps, check)
 
@@ -248,6 +275,10 @@ def fit(
     )
     check_frequency(validation_freq)
     verbose = 1 if verbose == "auto" else verbose
+    limit = config.max_epochs()
+    if limit is not None and limit < epochs:
+        _tell_limit("epochs", limit)
+        epochs = limit
     model.stop_training = False
     check = not allow_nan and not _terminates_on_nan(callbacks)
     cut = bool(validation_split) and validation_data is None
@@ -258,12 +289,15 @@ def fit(
                 "validation_split needs arrays",
                 fix="validation_data=another iterable",
             )
+        section = begun(model, x)
+        texts = None if section is None else section.raw(x, model.name)
         parts = (
-            structured(x, "x"),
+            structured(x, "x") if texts is None else texts,
             structured(y, "y"),
             structured(sample_weight, "sample_weight"),
         )
-        Arrays(*parts)  # lengths are told in the user's numbers, before the split
+        # Lengths are told in the user's numbers, before the split.
+        Arrays(parts[0] if texts is None else lengths(texts), *parts[1:])
         (x, y, sample_weight), validation_data = train_validation_split(
             parts, validation_split
         )
@@ -492,6 +526,7 @@ def predict(
     outputs = tree.map_leaves(lambda name: joined[name], step.outputs)
     hooks.on_predict_end({"outputs": outputs})
     plain = type(x) is np.ndarray and x.dtype.isnative and not model.run_eagerly
+    plain = plain and section_of(model) is None
     if plain and step.outputs == "y_pred":
         ready = (tracking.version(), x.shape[1:], step.executable.call)
         model.__dict__["_ready"] = ready
@@ -500,7 +535,7 @@ def predict(
 
 def predict_on_batch(model: Any, x: Any) -> Any:
     """See `Model.predict_on_batch`."""
-    data = Arrays(x)
+    data = Arrays(prepared(model, x))
     step = step_of(model, "predict", data)
     found = call_step(step, data, False)
     return tree.map_leaves(lambda name: found[name], step.outputs)
@@ -525,7 +560,7 @@ def on_batch(
                 "RV100", "sample_weight and class_weight exclude each other here"
             )
         sample_weight = class_weights(structured(y, "y"), class_weight)
-    data = Arrays(x, y, sample_weight)
+    data = Arrays(prepared(model, x), y, sample_weight)
     step = step_of(model, kind, data)
     reset_metrics(model)
     found = call_step(step, data, True)

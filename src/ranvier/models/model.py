@@ -22,6 +22,7 @@ from ranvier.models import loops
 from ranvier.models.by_run import may_need_numbers
 from ranvier.models.compiled import CompileLoss, CompileMetrics, sum_of
 from ranvier.models.function import Function, run_function
+from ranvier.models.host import begun, called
 from ranvier.models.input_specs import input_specs
 from ranvier.models.step import BATCH, MetricLogs, Pending
 from ranvier.symbolic import KerasTensor
@@ -114,6 +115,14 @@ class Model(Layer):
             self.built = True
         if trainable is not None and not (functional and trainable):
             self.trainable = bool(trainable)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Applies the model to symbols (inside a step) or to arrays (at once)."""
+        first = args[0] if args else kwargs.get("inputs")
+        section = begun(self, first)
+        if section is not None:
+            return called(self, section, args, kwargs)
+        return super().__call__(*args, **kwargs)
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """The computation: of a functional model its graph, else a subclass's own.
@@ -688,6 +697,12 @@ class Model(Layer):
         text = summary_text(self, line_length, expand_nested, show_trainable, explain)
         (print_fn or print)(text)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the summary as a table."""
+        from ranvier.models.notebook import model_html
+
+        return model_html(self)
+
     def save(
         self,
         filepath: str | os.PathLike[str],
@@ -718,10 +733,17 @@ class Model(Layer):
         skip_mismatch: bool = False,
         **kwargs: Any,
     ) -> None:
-        """Reads weights from a ``.weights.h5`` or ``.keras`` file."""
+        """Reads weights from a ``.weights.h5``, ``.keras`` or old ``.h5`` file.
+
+        Args:
+            filepath: the file.
+            skip_mismatch: leave layers as they are whose variables have other shapes.
+            **kwargs: ``by_name=True``, of an old ``.h5`` file: the layers whose names the
+                model has.
+        """
         from ranvier.models.saving import load_weights
 
-        load_weights(self, filepath, skip_mismatch)
+        load_weights(self, filepath, skip_mismatch, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """What rebuilds the model: of a functional one the calls between its layers."""

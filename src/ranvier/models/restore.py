@@ -26,7 +26,7 @@ from ranvier.models.allowed import builtin_function, builtins, customs
 from ranvier.models.step import BATCH
 from ranvier.operation import operation_from
 
-__all__ = ["Restorer", "current", "restoring", "unreadable"]
+__all__ = ["Restorer", "current", "is_restoring", "restoring", "unreadable"]
 
 #: Arguments by which a metric allocates; far above any use, far below any harm.
 _LIMITS = {"num_thresholds": 1_000_000, "num_classes": 10_000, "num_labels": 10_000}
@@ -84,6 +84,8 @@ class Restorer:
             "keras",
             "keras.dtype_policies",
         ):
+            if isinstance(config, Mapping) and config.get("name") in ("int32", "int64"):
+                return config["name"]  # of layers that give whole numbers
             return self._calling(DTypePolicy.from_config, config, here)
         if name == "function":
             return self._function(data, here)
@@ -365,6 +367,11 @@ def restoring(restorer: Restorer) -> Iterator[Restorer]:
         yield restorer
     finally:
         _active.reset(token)
+
+
+def is_restoring() -> bool:
+    """Whether objects are being made from a file or configuration."""
+    return _active.get() is not None
 
 
 def current(custom_objects: Mapping[str, Any] | None) -> Restorer:

@@ -15,6 +15,8 @@ from typing import Any
 from ranvier.errors import FileError, Finding, ShapeError, warn
 from ranvier.layers.base import Layer
 from ranvier.models import archive
+from ranvier.models.assets import assets_of, take_assets
+from ranvier.models.legacy_weights import is_legacy, read_legacy
 from ranvier.models.registry import serialize_layer
 from ranvier.models.restore import Restorer, restoring
 from ranvier.models.weights_file import apply_tree, read_tree, write_tree
@@ -58,7 +60,7 @@ def save_model(model: Any, filepath: Path, overwrite: bool = True) -> None:
             )
         )
     config = json.dumps(serialize_layer(model))
-    archive.write_archive(filepath, config, write_tree(model))
+    archive.write_archive(filepath, config, write_tree(model), assets_of(model))
 
 
 def load_model(
@@ -93,6 +95,7 @@ def load_model(
         optimizer="required" if compile else "ignored",
     )
     apply_tree(found, filepath)
+    take_assets(model, members, filepath)
     return model
 
 
@@ -132,21 +135,27 @@ def save_weights(model: Any, filepath: Path, overwrite: bool = True) -> None:
         file.write(data)
 
 
-def load_weights(model: Any, filepath: Path, skip_mismatch: bool = False) -> None:
+def load_weights(
+    model: Any, filepath: Path, skip_mismatch: bool = False, *, by_name: bool = False
+) -> None:
     """Reads weights from a ``.weights.h5`` or ``.keras`` file into a built model.
 
-    All variables are read and checked before the first is set. Where model and file both
-    have an optimizer, its state is read too.
+    Files of the form before Keras 3, ``.h5``, are read too: weights alone, or those of a
+    whole model. All variables are read and checked before the first is set. Where model
+    and file both have an optimizer, its state is read too.
 
     Args:
         model: a model of the architecture that was saved.
         filepath: the file.
         skip_mismatch: leave layers as they are whose variables have other shapes.
+        by_name: of an old ``.h5`` file, read the layers whose names the model has, instead
+            of all of them in order.
 
     Raises:
         FileError: RV605 when there is no such file; RV601 when it is damaged, or the
             variables do not match.
-        ShapeError: RV106 when the model has no weights yet.
+        ShapeError: RV106 when the model has no weights yet; RV100 for `by_name` with a
+            file that is not of the old form.
     """
     _require_built(model, "load_weights")
     with archive.opened(filepath) as file:
@@ -156,6 +165,18 @@ def load_weights(model: Any, filepath: Path, skip_mismatch: bool = False) -> Non
         if magic == b"PK":
             members = archive.read_archive(file, filepath)
             source = io.BytesIO(members[archive.WEIGHTS])
+        elif is_legacy(file, filepath):
+            read = read_legacy(model, file, filepath, skip_mismatch, by_name)
+            for variable, array in read:
+                variable.assign(array)
+            return
+        if by_name:
+            raise ShapeError(
+                "RV100",
+                "load_weights: by_name=True is for .h5 files of the form before Keras 3",
+                details=f"{os.fspath(filepath)} tells layers by their places, not names",
+                fix="load_weights(path, skip_mismatch=True)",
+            )
         found = read_tree(
             model, source, filepath, optimizer="if there", skip_mismatch=skip_mismatch
         )

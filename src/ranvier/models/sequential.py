@@ -13,7 +13,8 @@ from ranvier.layers.base import Layer
 from ranvier.layers.input_spec import wrong_input
 from ranvier.layers.masks import mask_of, masked
 from ranvier.layers.reshaping import Input, InputLayer
-from ranvier.models.function import Function, fitted
+from ranvier.models.function import Function, fitted, run_function
+from ranvier.models.host import Prepared, needs_data_first
 from ranvier.models.model import Model
 from ranvier.symbolic import KerasTensor
 
@@ -180,7 +181,7 @@ class Sequential(Model):
             self._symbols.clear()
         self._built_shape = tuple(input_shape)
         dtype = self._dtype_of_input()
-        if self.run_eagerly:
+        if self.run_eagerly and not needs_data_first(self):
             self._build_by_tracing(self._built_shape, dtype)
             return
         self.built = True
@@ -198,6 +199,8 @@ class Sequential(Model):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """The layers in turn."""
+        if isinstance(inputs, Prepared) and self._function is not None:
+            return run_function(self._function, self.name, inputs, training, mask)
         value = self._adjusted(inputs)
         if mask is not None and mask is not mask_of(value):
             value = masked(value, mask)

@@ -51,6 +51,25 @@ class Interrupt:
             raise KeyboardInterrupt
 
 
+def rows_of_batch(batch_size: int | None, rows: int, steps: int | None) -> int:
+    """Rows of a batch out of so many, of which `steps` are to be made.
+
+    Raises:
+        ShapeError: RV100 for what is no such number.
+    """
+    size: Any = batch_size
+    if size is None:
+        # Keras's rule: as many rows as it takes to need `steps` batches, else 32.
+        size = -(-rows // steps) if steps else 32
+    if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
+        raise ShapeError(
+            "RV100",
+            f"batch_size must be a whole number >= 1, got {size!r}",
+            fix="batch_size=32",
+        )
+    return int(size)
+
+
 class ArraySource:
     """Arrays in memory.
 
@@ -68,21 +87,7 @@ class ArraySource:
         steps: int | None = None,
         check: bool = False,
     ) -> None:
-        size: Any = batch_size
-        if size is None:
-            # Keras's rule: as many rows as it takes to need `steps` batches, else 32.
-            size = -(-data.rows // steps) if steps else 32
-        if (
-            isinstance(size, bool)
-            or not isinstance(size, (int, np.integer))
-            or size < 1
-        ):
-            raise ShapeError(
-                "RV100",
-                f"batch_size must be a whole number >= 1, got {size!r}",
-                fix="batch_size=32",
-            )
-        self.data, self.size = data, int(size)
+        self.data, self.size = data, rows_of_batch(batch_size, data.rows, steps)
         self.total = -(-data.rows // self.size)
         self.steps = self.total if steps is None else int(steps)
         self.limited = steps is not None
@@ -103,6 +108,14 @@ class ArraySource:
         self.ready: Any = None
         self.metrics: Any = None
         self.memo: dict[Any, Any] = {}
+
+    def cut(self, steps: int) -> bool:
+        """Ends epochs after so many steps at the latest; whether that is earlier."""
+        if steps >= self.steps:
+            return False
+        self.steps = steps  # and each epoch begins anew: nothing is missing
+        self.rows = min(self.data.rows, steps * self.size)
+        return True
 
     def example(self) -> Arrays:
         """Data of the kind that the step takes."""
@@ -196,6 +209,7 @@ class IterableSource:
         steps: batches of an epoch; all of them by default.
         check: whether NaN and infinity are refused.
         class_weight: weight of each class.
+        prepare: what is done with x before the step takes it.
     """
 
     def __init__(
@@ -204,8 +218,10 @@ class IterableSource:
         steps: int | None = None,
         check: bool = False,
         class_weight: Any = None,
+        prepare: Callable[[Any], Any] | None = None,
     ) -> None:
         self.source, self.steps, self.class_weight = source, steps, class_weight
+        self.prepare = prepare
         self.indexed = hasattr(source, "__getitem__") and not hasattr(
             source, "__iter__"
         )
@@ -227,6 +243,13 @@ class IterableSource:
         self.iterator: Iterator[Any] | None = None
         self.first: Arrays | None = None
         self.ran_out = False
+
+    def cut(self, steps: int) -> bool:
+        """Ends epochs after so many steps at the latest; whether that is earlier."""
+        if self.steps is not None and steps >= self.steps:
+            return False
+        self.steps = steps  # and each epoch begins anew: nothing is missing
+        return True
 
     def _count(self) -> int | None:
         """The number of batches, where it is known."""
@@ -269,6 +292,8 @@ class IterableSource:
             self.iterator = None
             return None
         x, y, weight = unpack(batch)
+        if self.prepare is not None:
+            x = self.prepare(x)
         if self.class_weight is not None:
             weight = class_weights(structured(y, "y"), self.class_weight)
         return Arrays(x, y, weight)

@@ -139,14 +139,31 @@ def _is_a_line(model: Any) -> bool:
     return len(function.inputs) == 1
 
 
-def summary_text(
+class SummaryTable(NamedTuple):
+    """What a summary says.
+
+    Attributes:
+        title: the model's name.
+        head: names of the columns.
+        rows: a row a layer.
+        line: whether each layer takes what the one before it gave.
+        foot: what stands below: counts of parameters.
+    """
+
+    title: str
+    head: list[str]
+    rows: list[list[str]]
+    line: bool
+    foot: list[str]
+
+
+def summary_table(
     model: Any,
-    line_length: int | None,
-    expand_nested: bool,
-    show_trainable: bool,
-    explain: bool,
-) -> str:
-    """The text that `Model.summary` prints."""
+    expand_nested: bool = False,
+    show_trainable: bool = False,
+    explain: bool = False,
+) -> SummaryTable:
+    """What `Model.summary` prints, and a notebook shows."""
     head = ["Layer (type)", "Output Shape", "Param #"]
     if show_trainable:
         head.append("Trainable")
@@ -170,6 +187,33 @@ def summary_text(
         if not line_only:
             row.append(connected)
         table.append(row)
+    trained = sum(math.prod(v.shape) for v in model.trainable_weights)  # type: ignore[arg-type]
+    fixed = sum(math.prod(v.shape) for v in model.non_trainable_weights)  # type: ignore[arg-type]
+    foot = [
+        f"Total params: {trained + fixed:,} ({_size(trained + fixed)})",
+        f"Trainable params: {trained:,} ({_size(trained)})",
+        f"Non-trainable params: {fixed:,} ({_size(fixed)})",
+    ]
+    optimizer = model.optimizer
+    if optimizer is not None and getattr(optimizer, "built", False):
+        slots = sum(math.prod(v.shape) for v in optimizer.variables)
+        foot.append(f"Optimizer params: {slots:,} ({_size(slots)})")
+    if explain and model.built:
+        foot.append(f"Parameters: {parameters_explained(model)}")
+    return SummaryTable(f'Model: "{model.name}"', head, table, line_only, foot)
+
+
+def summary_text(
+    model: Any,
+    line_length: int | None,
+    expand_nested: bool,
+    show_trainable: bool,
+    explain: bool,
+) -> str:
+    """The text that `Model.summary` prints."""
+    title, head, table, line_only, foot = summary_table(
+        model, expand_nested, show_trainable, explain
+    )
     widths = [max(len(r[i]) for r in [head, *table]) for i in range(len(head))]
     if line_length:
         spare = line_length - sum(widths) - 3 * (len(widths) - 1)
@@ -182,20 +226,5 @@ def summary_text(
         return "   ".join([*left, *right, *cells[ends:]]).rstrip()
 
     rule = "─" * (sum(widths) + 3 * (len(widths) - 1))
-    trained = sum(math.prod(v.shape) for v in model.trainable_weights)  # type: ignore[arg-type]
-    fixed = sum(math.prod(v.shape) for v in model.non_trainable_weights)  # type: ignore[arg-type]
-    lines = [f'Model: "{model.name}"', line(head), rule]
-    lines += [line(row) for row in table]
-    lines += [
-        rule,
-        f"Total params: {trained + fixed:,} ({_size(trained + fixed)})",
-        f"Trainable params: {trained:,} ({_size(trained)})",
-        f"Non-trainable params: {fixed:,} ({_size(fixed)})",
-    ]
-    optimizer = model.optimizer
-    if optimizer is not None and getattr(optimizer, "built", False):
-        slots = sum(math.prod(v.shape) for v in optimizer.variables)
-        lines.append(f"Optimizer params: {slots:,} ({_size(slots)})")
-    if explain and model.built:
-        lines.append(f"Parameters: {parameters_explained(model)}")
+    lines = [title, line(head), rule, *map(line, table), rule, *foot]
     return "\n".join(lines)

@@ -25,7 +25,7 @@ from ranvier.models.model import Model
 from ranvier.models.sequential import Sequential
 from ranvier.optimizers.base import Optimizer
 
-__all__ = ["Place", "apply_tree", "places", "read_tree", "write_tree"]
+__all__ = ["Place", "apply_tree", "places", "read_one", "read_tree", "write_tree"]
 
 #: Filters that HDF5 has built in: deflate, shuffle, checksum. Others would load code.
 _FILTERS = {1, 2, 3}
@@ -244,6 +244,25 @@ def read_tree(
     return found
 
 
+def read_one(
+    file: IO[bytes], path: Any, group: str, name: str
+) -> np.ndarray[Any, Any] | None:
+    """One dataset of a file; ``None`` where there is none.
+
+    Raises:
+        FileError: RV601 when the file is damaged or unsafe.
+    """
+    h5py = _h5py()
+    size = file.seek(0, 2)
+    file.seek(0)
+    with damaged(path, "the weights are damaged"), h5py.File(file, "r") as root:
+        reader = _Reader(h5py, root, path, allowance(size))
+        found = reader.group(group)
+        if found is None or name not in found:
+            return None
+        return reader.dataset(found, name, f"{group}/{name}", None)
+
+
 def apply_tree(found: Found, path: Any) -> None:
     """Sets what `read_tree` found.
 
@@ -342,9 +361,15 @@ class _Reader:
     def array(
         self, place: Place, name: str, variable: Variable | None
     ) -> np.ndarray[Any, Any]:
-        """One dataset, checked against the variable it is for."""
+        """One dataset of an owner, checked against the variable it is for."""
         group = self.group(_join(place.path, "vars"))
         what = f"{place.label}, variable {variable.name if variable is not None else name!r}"
+        return self.dataset(group, name, what, variable)
+
+    def dataset(
+        self, group: Any, name: str, what: str, variable: Variable | None
+    ) -> np.ndarray[Any, Any]:
+        """One dataset of a group; `what` is its name in messages."""
         if type(group.get(name, getlink=True)) is not self.h5py.HardLink:
             raise self.refuse(f"{what} is a link to somewhere else")
         dataset = group[name]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ranvier.ops.linalg_values import *
     from ranvier.ops.math import *
     from ranvier.ops.nn import *
+    from ranvier.ops.nn_alignment import *
     from ranvier.ops.nn_losses import *
     from ranvier.ops.nn_patches import *
     from ranvier.ops.nn_windows import *
@@ -117,6 +118,9 @@ FAMILIES = {
     batch_normalization dot_product_attention layer_normalization log_softmax
     moments multi_hot normalize one_hot psnr relu rms_normalization sigmoid softmax
     """,
+    "nn_alignment": """
+    ctc_decode ctc_loss
+    """,
     "nn_patches": """
     depth_to_space fold space_to_depth unfold
     """,
@@ -138,7 +142,7 @@ _ACTIVATIONS = """
     """
 ACTIVATIONS = frozenset(_ACTIVATIONS.split())
 #: Keras's namespaces of operations, and two of its files.
-_NAMESPACES = ("core", "linalg", "math", "nn", "numpy")
+_NAMESPACES = ("core", "image", "linalg", "math", "nn", "numpy")
 
 __all__ = sorted(_HOME)
 

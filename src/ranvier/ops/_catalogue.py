@@ -22,13 +22,10 @@ ON_ARRAYS: dict[str, str] = {
 
 #: Keras's operations that are not here; asking for one raises RV806 with the reason.
 LEFT_OUT: dict[str, str] = {
-    "ctc_decode": "only the loss is here: losses.CTC",
-    "ctc_loss": "losses.CTC has its meaning, with lengths taken from the blanks",
     "eig": "eigenvalues of matrices that are not symmetric are complex; ops.eigh",
     "fft": "there is no Fourier transform",
     "fft2": "there is no Fourier transform",
     "ifft2": "there is no Fourier transform",
-    "image": "images are resized and turned by layers",
     "irfft": "there is no Fourier transform",
     "istft": "there is no Fourier transform",
     "polar": _COMPLEX,

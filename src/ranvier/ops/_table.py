@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import inspect
+import operator
 import sys
 from pathlib import Path
 
@@ -34,14 +35,15 @@ only** raise RV112 inside a traced step. What is **left out** raises RV806.
 def render() -> str:
     """The table as Markdown."""
     lines = [_HEAD + "| function | runs | what it does, or why not |", "|---|---|---|"]
-    names = {*ops.__all__, *ops.ACTIVATIONS, *LEFT_OUT}
+    images = (f"image.{name}" for name in ops.image.__all__)
+    names = {*ops.__all__, *ops.ACTIVATIONS, *images, *LEFT_OUT}
     for name in sorted(names):
         if name in LEFT_OUT:
             how, what = "left out", LEFT_OUT[name]
         else:
             how = "on arrays only" if name in ON_ARRAYS else "native"
             how = "—" if name in _NOTHING else how
-            function = getattr(ops, name)
+            function = operator.attrgetter(name)(ops)
             text = inspect.getdoc(getattr(function, "func", function)) or ""
             what = text.split("\n\n")[0].replace("\n", " ").replace("|", "\\|")
             if name in ON_ARRAYS:

@@ -12,16 +12,12 @@ from ranvier.graph import functions as f
 from ranvier.graph.functions import (
     absolute,
     as_tensor,
-    bitwise_and,
-    bitwise_or,
-    bitwise_xor,
     equal,
     greater,
     greater_equal,
     isfinite,
     isinf,
     isnan,
-    left_shift,
     less,
     less_equal,
     logical_and,
@@ -29,7 +25,6 @@ from ranvier.graph.functions import (
     logical_or,
     logical_xor,
     not_equal,
-    right_shift,
 )
 from ranvier.graph.trace import Tensor
 from ranvier.operation import record_calls
@@ -119,6 +114,56 @@ def signbit(x: Any) -> Tensor:
     # 1 / -0.0 is minus infinity.
     inverse = f.divide(1.0, f.where(x == 0.0, x, 1.0))
     return logical_or(x < 0.0, inverse < 0.0)
+
+
+def bitwise_and(x: Any, y: Any) -> Tensor:
+    """Elementwise ``x & y`` of integers.
+
+    Example:
+        >>> int(bitwise_and(12, 10))
+        8
+    """
+    return f.bitwise_and(x, y)
+
+
+def bitwise_or(x: Any, y: Any) -> Tensor:
+    """Elementwise ``x | y`` of integers.
+
+    Example:
+        >>> int(bitwise_or(12, 10))
+        14
+    """
+    return f.bitwise_or(x, y)
+
+
+def bitwise_xor(x: Any, y: Any) -> Tensor:
+    """Elementwise ``x ^ y`` of integers.
+
+    Example:
+        >>> int(bitwise_xor(12, 10))
+        6
+    """
+    return f.bitwise_xor(x, y)
+
+
+def left_shift(x: Any, y: Any) -> Tensor:
+    """Elementwise ``x << y`` of integers.
+
+    Example:
+        >>> int(left_shift(3, 2))
+        12
+    """
+    return f.left_shift(x, y)
+
+
+def right_shift(x: Any, y: Any) -> Tensor:
+    """Elementwise ``x >> y`` of integers.
+
+    Example:
+        >>> int(right_shift(12, 2))
+        3
+    """
+    return f.right_shift(x, y)
 
 
 def bitwise_invert(x: Any) -> Tensor:

@@ -26,6 +26,7 @@ from ranvier.optimizers.loss_scale import LossScaleOptimizer
 from ranvier.optimizers.muon import Muon
 from ranvier.optimizers.nadam import Nadam
 from ranvier.optimizers.rmsprop import RMSprop
+from ranvier.optimizers.schedule_free_adamw import ScheduleFreeAdamW
 from ranvier.optimizers.sgd import SGD
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "Nadam",
     "Optimizer",
     "RMSprop",
+    "ScheduleFreeAdamW",
     "deserialize",
     "get",
     "schedules",
@@ -65,6 +67,7 @@ _CLASSES = (
     Muon,
     Nadam,
     RMSprop,
+    ScheduleFreeAdamW,
 )
 _NAMES = Lookup(
     "optimizer",

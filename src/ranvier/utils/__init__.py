@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from ranvier.utils.numerical import normalize as normalize
     from ranvier.utils.numerical import pad_sequences as pad_sequences
     from ranvier.utils.numerical import to_categorical as to_categorical
+    from ranvier.utils.plotting import plot_model as plot_model
+    from ranvier.utils.progbar import Progbar as Progbar
     from ranvier.utils.seeds import set_random_seed as set_random_seed
     from ranvier.utils.splitting import split_dataset as split_dataset
     from ranvier.utils.splitting import (
@@ -53,9 +55,12 @@ if TYPE_CHECKING:
     from ranvier.utils.steps import is_keras_tensor as is_keras_tensor
     from ranvier.utils.steps import pack_x_y_sample_weight as pack_x_y_sample_weight
     from ranvier.utils.steps import unpack_x_y_sample_weight as unpack_x_y_sample_weight
+    from ranvier.utils.tensors import get_source_inputs as get_source_inputs
+    from ranvier.utils.tensors import standardize_dtype as standardize_dtype
 
 _HOMES = {
     "CustomObjectScope": "ranvier._registered",
+    "Progbar": "ranvier.utils.progbar",
     "PyDataset": "ranvier.data.batches",
     "Sequence": "ranvier.data.batches",
     "array_to_img": "ranvier.utils.images",
@@ -70,6 +75,7 @@ _HOMES = {
     "get_file": "ranvier.utils.files",
     "get_registered_name": "ranvier._registered",
     "get_registered_object": "ranvier._registered",
+    "get_source_inputs": "ranvier.utils.tensors",
     "hash_file": "ranvier.utils.files",
     "image_dataset_from_directory": "ranvier.utils.directories",
     "img_to_array": "ranvier.utils.images",
@@ -79,11 +85,13 @@ _HOMES = {
     "normalize": "ranvier.utils.numerical",
     "pack_x_y_sample_weight": "ranvier.utils.steps",
     "pad_sequences": "ranvier.utils.numerical",
+    "plot_model": "ranvier.utils.plotting",
     "register_keras_serializable": "ranvier._registered",
     "save_img": "ranvier.utils.images",
     "serialize_keras_object": "ranvier.models.registry",
     "set_random_seed": "ranvier.utils.seeds",
     "split_dataset": "ranvier.utils.splitting",
+    "standardize_dtype": "ranvier.utils.tensors",
     "text_dataset_from_directory": "ranvier.utils.directories",
     "timeseries_dataset_from_array": "ranvier.utils.splitting",
     "to_categorical": "ranvier.utils.numerical",
