@@ -9,16 +9,36 @@ import numpy as np
 import pytest
 from strategies import draw, graph_of, named, specs_of
 
+from ranvier import ops
 from ranvier.engines import api
 from ranvier.engines.native import draft, engine
 from ranvier.engines.native.plan import CONSTANT, NONE, PlanBuilder
 from ranvier.graph import REGISTRY, Spec, trace
 from ranvier.graph import functions as f
+from ranvier.graph.composites import relu
+from ranvier.graph.passes.grad import gradients
 from ranvier.graph.trace import apply
 
 Array = np.ndarray[Any, Any]
 #: Buffers, integers, scalars, units, program.
 Case = tuple[list[Array | None], list[int], list[float], int, Any]
+
+
+def normal(*shape: int, seed: int = 0) -> Array:
+    """Numbers of a normal distribution."""
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def attrs(
+    rank: int, stride: int = 1, pad: int = 0, dilation: int = 1, groups: int = 1
+) -> dict[str, Any]:
+    """Arguments of a convolution, alike along all axes."""
+    return {
+        "strides": (stride,) * rank,
+        "padding": ((pad, pad),) * rank,
+        "dilation": (dilation,) * rank,
+        "groups": groups,
+    }
 
 
 def builders(run: Callable[[], Any]) -> list[PlanBuilder]:
@@ -77,6 +97,8 @@ def steps(kernel: str, *records: str) -> Callable[[], Iterator[Case]]:
                     yield from cases(builder, kernel)
         if kernel == "conv":
             yield from with_epilogues()
+        if kernel in ("conv", "conv_kernel"):
+            yield from through_windows(kernel)
 
     return found
 
@@ -111,6 +133,30 @@ def with_epilogues() -> Iterator[Case]:
 
         for builder in builders(run):
             yield from cases(builder, "conv")
+
+
+def through_windows(kernel: str) -> Iterator[Case]:
+    """The largest of windows only, and gradients that are read from windows."""
+    shapes = [
+        ((3, 7, 9, 3), (3, 3, 3, 70), attrs(2, 1, 1)),
+        ((2, 9, 8, 6), (2, 3, 1, 6), attrs(2, 1, 1, 1, 6)),
+    ]
+    for x, w, a in shapes:
+        given = {"x0": normal(*x), "x1": normal(*w, seed=1), "x2": normal(w[-1])}
+
+        def step(t: Any, a: Any = a) -> dict[str, Any]:
+            y = relu(apply(REGISTRY["conv"], t["x0"], t["x1"], **a) + t["x2"])
+            z = ops.max_pool(y, (3, 2))
+            dx, dw = gradients(f.sum(z), [t["x0"], t["x1"]])
+            return {"z": z, "dx": dx, "dw": dw}
+
+        graph = trace(step, {k: Spec(v.shape, "float32") for k, v in given.items()})
+
+        def run(graph: Any = graph, given: Any = given) -> None:
+            api.get("native").compile(graph).call(given)
+
+        for builder in builders(run):
+            yield from cases(builder, kernel)
 
 
 CASES = {

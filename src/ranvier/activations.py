@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ranvier import ops
 from ranvier._lookup import Lookup
 from ranvier._missing import missing
+from ranvier.graph import composites
 from ranvier.graph.functions import normal_axis
 from ranvier.operation import record_calls
 
@@ -97,7 +98,11 @@ def relu(
     x = ops.convert_to_tensor(x)
     if negative_slope != 0.0 and max_value is None and threshold == 0.0:
         return leaky_relu(x, negative_slope)
-    out = ops.where(x > threshold, x, 0.0) if threshold != 0.0 else ops.relu(x)
+    if max_value is not None and max_value > 0.0 == threshold:
+        out = composites.capped_relu(x, cap=float(max_value))
+        max_value = None
+    else:
+        out = ops.where(x > threshold, x, 0.0) if threshold != 0.0 else ops.relu(x)
     if max_value is not None:
         out = ops.minimum(out, max_value)
         if threshold < 0.0:
@@ -128,7 +133,7 @@ def relu6(x: Any) -> Any:
         >>> relu6([-1.0, 8.0]).numpy().tolist()
         [0.0, 6.0]
     """
-    return ops.minimum(ops.relu(ops.convert_to_tensor(x)), 6.0)
+    return composites.capped_relu(ops.convert_to_tensor(x), cap=6.0)  # type: ignore[no-any-return]
 
 
 def elu(x: Any, alpha: float = 1.0) -> Any:

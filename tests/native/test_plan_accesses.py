@@ -278,6 +278,28 @@ def softmax_ce() -> Iterator[Case]:
 
 
 @case
+def channel_moments() -> Iterator[Case]:
+    for rows, columns, parts in [(40, 3, 5), (900, 17, 7), (70, 130, 1)]:
+        bufs: list[Array | None] = [f32(rows, columns), f32(parts, 2, columns)]
+        yield bufs, [rows, columns, parts], [], parts, None
+
+
+@case
+def channel_moments_join() -> Iterator[Case]:
+    for rows, columns, parts in [(40, 3, 5), (900, 17, 7), (70, 130, 1)]:
+        bufs: list[Array | None] = [f32(parts, 2, columns), f32(columns), f32(columns)]
+        yield bufs, [rows, columns, parts], [], 1, None
+
+
+@case
+def channel_sums() -> Iterator[Case]:
+    for rows, columns, parts in [(40, 3, 5), (900, 17, 7), (70, 130, 1)]:
+        x = [f32(rows, columns) for _ in range(2)]
+        bufs: list[Array | None] = [*x, f32(parts, 2, columns)]
+        yield bufs, [rows, columns, parts], [], parts, None
+
+
+@case
 def sparse_softmax_ce() -> Iterator[Case]:
     for m, n in [(9, 10), (70, 3), (100, 1), (5, 600)]:
         bufs = [f32(m, n), ints(n, m), f32(m), f32(m, n)]

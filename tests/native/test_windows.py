@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from strategies import assert_close, run, workers
-from window_steps import builders
+from window_steps import attrs, builders, normal
 
 from ranvier.engines import api
 from ranvier.engines.native import windows
@@ -17,21 +17,6 @@ from ranvier.graph.passes.grad import gradients
 from ranvier.graph.trace import apply
 
 Array = np.ndarray[Any, Any]
-
-
-def normal(*shape: int, seed: int = 0) -> Array:
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
-
-
-def attrs(
-    rank: int, stride: int = 1, pad: int = 0, dilation: int = 1, groups: int = 1
-) -> dict[str, Any]:
-    return {
-        "strides": (stride,) * rank,
-        "padding": ((pad, pad),) * rank,
-        "dilation": (dilation,) * rank,
-        "groups": groups,
-    }
 
 
 def outputs(x: Any, w: Any, a: dict[str, Any]) -> dict[str, Any]:

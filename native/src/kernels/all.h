@@ -1,6 +1,7 @@
 // Everything one instruction-set unit contains, and its table.
 #pragma once
 #include "../moves.h"
+#include "channels.h"
 #include "conv.h"
 #include "dots.h"
 #include "elementwise.h"

@@ -21,7 +21,10 @@
 //   dim[19]      lines of the frame in a band      dim[20]  planes of the frame in a band
 //   dim[21]      flags: 1 add bias, 2 then relu, 4 keep where side > 0, 8 add side, 16 side in buf[4];
 //                64 w is turned: its element (t, c, j) is w[t][j][c]; 128 depthwise: every channel by itself;
-//                256 A is copied into a frame, a band of lines at a time (it is padded, or repeated)
+//                256 A is copied into a frame, a band of lines at a time (it is padded, or repeated);
+//                512 pooled: only the largest of each window of positions is kept, see below;
+//                1024, 2048 spread: A (1024, conv), or G (2048, conv_kernel), is what window_spread (pool.h) would
+//                write, see below
 //   dim[22]      columns of w over all groups
 //   dim[23..26]  floats in C from a position to the next along W, H, D, and from a row of the batch to the next;
 //                conv_kernel: dim[23] of G
@@ -33,6 +36,13 @@
 //   dim[31]      conv_kernel: rows of w whose channels of A follow each other (cut into pieces of equal size)
 //   table        conv: offset in the frame of each tap, then offset in w of each tap
 //                conv_kernel: for each entry offset in the frame, first row of w, number of rows (depthwise: one)
+//   pooled       conv: windows lie side by side; the table ends with their positions along H and W. OH and OW are
+//                positions in windows, dim[23] is dense, C has the largest of each window after bias and relu, buf[4] (or
+//                nothing) the number of its position, a byte, as window_max (pool.h) has it. Unit: a line of windows.
+//   spread       buf[0], or buf[1], has the values of windows, dense, and buf[6] their taps, bytes; the table ends with the
+//                positions of a window along H and W. Windows lie side by side from the first position on, and what lies
+//                in none is not among the positions. conv: one group, framed, and the frame has all of a line. dim[31]
+//                (conv_kernel: dim[24]) windows of a row of the batch.
 //   program      conv: C is not written; the program runs on each finished block, over the space [N*OD*OH*OW, columns].
 //                C must then be dense, and so with flags 4 and 8.
 //
@@ -41,10 +51,11 @@
 #pragma once
 #include "elementwise.h"
 #include "gemm_block.h"
+#include "pool.h"
 
 namespace rv::RV_ISA {
 
-constexpr int64_t kConvTurned = 64, kConvDepthwise = 128, kConvFramed = 256;
+constexpr int64_t kConvTurned = 64, kConvDepthwise = 128, kConvFramed = 256, kConvPooled = 512, kConvSpread = 1024, kConvSpreadG = 2048;
 constexpr int64_t kConvBlock = 48;        // positions whose sums are held at once
 constexpr int64_t kConvBytes = 24 << 10;  // of w per pass over them: what stays in L1
 constexpr int64_t kPieceRows = 24;        // most rows of a piece
@@ -188,6 +199,38 @@ RV_NOINLINE void frame_line(const Lines& l, const float* src, float* to) {
   clear(to + some * each, (wide - left - some) * each);
 }
 
+// Positions of a line from its windows: their values where the tap is this line's, else zeros. `number` is the tap of
+// the line's first position, `all` the channels in memory, `ld` floats from a position to the next.
+template <int KW>
+RV_INLINE void spread_windows(const float* g, const uint8_t* taps, int64_t all, int64_t windows, int64_t kw,
+                              int32_t number, int64_t channels, float* to, int64_t ld) {
+  if (KW) kw = KW;
+  for (int64_t c = 0; c < channels; c += W) {
+    const int64_t n = least(W, channels - c);
+    float* at = to + c;
+    for (int64_t o = 0; o < windows; ++o) {
+      const vf value = load_some(g + o * all + c, n);
+      const vi tap = load_taps(taps + o * all + c, 1, n);
+#pragma GCC unroll 2
+      for (int64_t k = 0; k < kw; ++k, at += ld)
+        store_some(at, select(tap == splati(number + static_cast<int32_t>(k)), value, vf{}), n);
+    }
+  }
+}
+RV_NOINLINE void spread_line(const float* g, const uint8_t* taps, int64_t all, int64_t windows, int64_t kw,
+                             int32_t number, int64_t channels, float* to, int64_t ld) {
+  if (kw == 2) spread_windows<2>(g, taps, all, windows, kw, number, channels, to, ld);
+  else spread_windows<0>(g, taps, all, windows, kw, number, channels, to, ld);
+}
+
+// Where a step reads windows: positions of one along H and W, and how many there are.
+struct Windowed {
+  int64_t kh, kw, high, wide;
+  RV_INLINE Windowed of(const int32_t* told, int64_t lines, int64_t positions) {
+    return {told[0], told[1], lines / told[0], positions / told[1]};
+  }
+};
+
 // The band that begins at line oh of plane od: the lines of A that `lines` lines of positions read.
 RV_NOINLINE void frame_band(const Lines& l, int64_t n, int64_t od, int64_t oh, int64_t lines, float* to) {
   const int64_t *d = l.d, each = d[18] * l.channels, used = d[19] - (d[27] - lines) * d[9];
@@ -196,6 +239,15 @@ RV_NOINLINE void frame_band(const Lines& l, int64_t n, int64_t od, int64_t oh, i
     for (int64_t r = 0; r < used; ++r) {
       const int64_t y = oh * d[9] + r - d[16];
       const bool inside = z >= 0 && z < d[11] && y >= 0 && y < d[12];
+      if (d[21] & kConvSpread && inside) {
+        const Windowed w = Windowed::of(static_cast<const int32_t*>(l.s.buf[5]) + 2 * d[2], d[12], d[13]);
+        const int64_t row = (n * w.high + y / w.kh) * w.wide * d[14];
+        float* line = to + (p * d[19] + r) * each;
+        frame_line(l, nullptr, line);
+        spread_line(static_cast<const float*>(l.s.buf[0]) + row, static_cast<const uint8_t*>(l.s.buf[6]) + row, d[14],
+                    w.wide, w.kw, static_cast<int32_t>(y % w.kh * w.kw), d[14], line + d[17] * d[14], d[14]);
+        continue;
+      }
       const float* src = static_cast<const float*>(l.s.buf[0]) + ((n * d[11] + z) * d[12] + y) * d[13] * d[14];
       frame_line(l, inside ? src : nullptr, to + (p * d[19] + r) * each);
     }
@@ -257,6 +309,38 @@ RV_NOINLINE void finish_block(const Step& s, int64_t r, int64_t rows, int64_t c,
   }
 }
 
+// Windows of a block of sums: `lines` lines of `count` positions of cols columns, bias and relu first; to C and taps,
+// which begin at window `at`. kh and kw are positions of a window.
+RV_NOINLINE void pool_block(const Step& s, int64_t at, int64_t lines, int64_t count, int64_t kh, int64_t kw, int64_t c,
+                            int64_t cols, const float* sums, int64_t ld) {
+  const int64_t flags = s.dim[21], all = s.dim[23], per_line = s.dim[7] / kw;
+  const float* bias = flags & kBias ? static_cast<const float*>(s.buf[3]) + c : nullptr;
+  float* C = static_cast<float*>(s.buf[2]) + c;
+  uint8_t* taps = s.buf[4] ? static_cast<uint8_t*>(s.buf[4]) + c : nullptr;
+  for (int64_t j = 0; j < cols; j += W) {
+    const int64_t n = least(W, cols - j);
+    const vf b = bias ? load_part(bias + j, n) : vf{};
+    for (int64_t q = 0; q < lines; q += kh)
+      for (int64_t o = 0; o < count; o += kw) {
+        vf best{};
+        vi which{};
+        int32_t tap = 0;
+        for (int64_t y = 0; y < kh; ++y)
+          for (int64_t x = 0; x < kw; ++x, ++tap) {
+            vf v = load(sums + ((q + y) * count + o + x) * ld + j);
+            if (bias) v = v + b;
+            if (flags & kRelu) v = fast_max(vf{}, v);
+            const vi more = tap == 0 ? splati(-1) : (v > best) | ((v != v) & (best == best));
+            best = select(more, v, best);
+            which = selecti(more, splati(tap), which);
+          }
+        const int64_t to = (at + q / kh * per_line + o / kw) * all + j;
+        store_some(C + to, best, n);
+        if (taps) store_taps(taps + to, 1, which, n);
+      }
+  }
+}
+
 // One line of positions: whole tiles, and the rest in two halves.
 template <bool Depthwise>
 RV_INLINE void conv_line(const float* a, int64_t lda, const int32_t* off, const float* b, int64_t ldb, float* c,
@@ -305,7 +389,8 @@ RV_INLINE void conv_panel(const Step& s, uint8_t* scratch, int64_t group, int64_
   }
   const int64_t most = kConvBytes / (4 * padded(cols));
   const int64_t passes = depth <= most + most / 2 ? 1 : (depth + most - 1) / most;
-  const bool plain = !s.program && !(d[21] & (kBias | kRelu | kMask | kAdd)), direct = plain && passes == 1;
+  const bool pooled = d[21] & kConvPooled;
+  const bool plain = !pooled && !s.program && !(d[21] & (kBias | kRelu | kMask | kAdd)), direct = plain && passes == 1;
   const int64_t lda = d[10] * l.channels, lds = padded(cols);
   // Rows of the window that meet no line of A are left out: they would add zeros.
   const int64_t side = l.framed ? d[29] : 0, sides = side ? d[2] / side : 0, each = depth / (sides ? sides : 1);
@@ -321,7 +406,10 @@ RV_INLINE void conv_panel(const Step& s, uint8_t* scratch, int64_t group, int64_
     k0 = r0 * each;
     k1 = r1 * each;
   };
-  const int64_t segment = least(OW, kConvBlock), together = OW <= kConvBlock ? kConvBlock / OW : 1;
+  // Blocks of whole windows.
+  const int64_t kh = pooled ? table[2 * d[2]] : 1, kw = pooled ? table[2 * d[2] + 1] : 1;
+  const int64_t segment = least(OW, kConvBlock / kw * kw), fit = OW <= kConvBlock ? kConvBlock / OW / kh * kh : 0;
+  const int64_t together = fit > kh ? fit : kh;
   float* C = static_cast<float*>(s.buf[2]) + column;
   for (int64_t line = first; line < last;) {
     const int64_t lines = find_lines(l, line, last, band);
@@ -352,6 +440,10 @@ RV_INLINE void conv_panel(const Step& s, uint8_t* scratch, int64_t group, int64_
           }
         }
         if (direct) continue;
+        if (pooled) {
+          pool_block(s, ((line + i) * OW / kh + o) / kw, some, count, kh, kw, column, cols, sums, lds);
+          continue;
+        }
         if (plain) {
           for (int64_t q = 0; q < some; ++q) {
             float* to = place(q);
@@ -378,6 +470,10 @@ static void conv(const Step& s, Frame& f, int worker, int workers) {
   uint8_t* scratch = f.scratch[worker];
   const bool depthwise = d[21] & kConvDepthwise;
   const int32_t* table = static_cast<const int32_t*>(s.buf[5]);
+  if (d[21] & kConvPooled) {
+    first *= table[2 * d[2]];
+    last *= table[2 * d[2]];
+  }
   int32_t* off = reinterpret_cast<int32_t*>(scratch + kConvOffsets);
   const int64_t depth = depthwise ? 1 : d[1];
   for (int64_t t = 0; t < d[2]; ++t)
@@ -430,6 +526,18 @@ static constexpr PieceFn kPieces[kPieceTaps + 1] = {nullptr,
                                                     depthwise_piece<8>,
                                                     depthwise_piece<9>};
 
+// Lines of G from windows: columns c .. c + cols of them, [positions, kPanel].
+RV_NOINLINE void spread_panel(const Step& s, int64_t line, int64_t lines, int64_t c, int64_t cols, float* to) {
+  const int64_t *d = s.dim, all = d[23];
+  const int64_t entries = d[21] & kConvDepthwise ? d[29] : d[2];
+  const Windowed w = Windowed::of(static_cast<const int32_t*>(s.buf[5]) + 3 * entries, d[6], d[7]);
+  for (int64_t i = line; i < line + lines; ++i, to += d[7] * kPanel) {
+    const int64_t n = i / d[6], y = i - n * d[6], row = (n * w.high + y / w.kh) * w.wide * all + c;
+    spread_line(static_cast<const float*>(s.buf[1]) + row, static_cast<const uint8_t*>(s.buf[6]) + row, all, w.wide,
+                w.kw, static_cast<int32_t>(y % w.kh * w.kw), cols, to, kPanel);
+  }
+}
+
 static void conv_kernel(const Step& s, Frame& f, int worker, int workers) {
   const int64_t* d = s.dim;
   int64_t first, last;
@@ -453,7 +561,8 @@ static void conv_kernel(const Step& s, Frame& f, int worker, int workers) {
     for (int64_t line = 0; line < all;) {
       const int64_t lines = find_lines(l, line, all, band);
       // Long rows of G lie far apart: those of a panel are brought together for its pieces.
-      const bool wide = d[23] > kPanel && u1 - u0 > 2 && lines * OW * kPanel * 4 <= (4 << 20) - 4096;
+      const bool spread = d[21] & kConvSpreadG;
+      const bool wide = spread || (d[23] > kPanel && u1 - u0 > 2 && lines * OW * kPanel * 4 <= (4 << 20) - 4096);
       for (int64_t u = u0; u < u1; ++u) {
         const int64_t in = u - group * per_group, panel = in / pieces, piece = in - panel * pieces, c0 = panel * kPanel;
         const int32_t* told = table + 3 * piece * d[30];
@@ -461,7 +570,10 @@ static void conv_kernel(const Step& s, Frame& f, int worker, int workers) {
         const float* g = G + line * OW * d[23] + group * d[3] + c0;
         int64_t ldg = d[23];
         if (wide) {
-          if (u == u0 || piece == 0) pack_rows(g, ldg, pack, kPanel, lines * OW, cols);
+          if (u == u0 || piece == 0) {
+            if (spread) spread_panel(s, line, lines, group * d[3] + c0, cols, pack);
+            else pack_rows(g, ldg, pack, kPanel, lines * OW, cols);
+          }
           g = pack;
           ldg = kPanel;
         }

@@ -57,6 +57,9 @@ struct EwRun {
   const uint8_t* in[kMaxOperands];  // address of element (0, 0) of the block, per input
   uint8_t* out[kMaxOperands];
   int64_t in_row[kMaxOperands], in_col[kMaxOperands], out_row[kMaxOperands], out_col[kMaxOperands];
+  // A row for all rows lies in scratch as often as a block has rows: from where, how wide, how often.
+  const uint8_t* same[kMaxOperands];
+  int64_t same_wide[kMaxOperands], same_rows[kMaxOperands];
 
   inline uint8_t* own(int r) { return scratch + (p.slot ? p.slot[r] : r) * p.reg_bytes; }
 };
@@ -66,6 +69,7 @@ RV_INLINE void ew_begin(EwRun& e, const Step& s, int64_t most) {
   if (e.p.chain && most > kBlock) most = kBlock;  // a chain reads one number, and leaves less than a block
   for (int i = 0; i < e.p.n_in; ++i) {
     const EwOperand& o = e.p.in[i];
+    e.same[i] = nullptr;
     if (o.mode == EwMode::memory) continue;
     if (o.mode == EwMode::immediate) {
       e.reg[o.reg] = const_cast<uint8_t*>(o.tile);
@@ -120,6 +124,12 @@ RV_INLINE void ew_block(EwRun& e, int64_t R, int64_t C) {
     const int size = size_of(o.dtype);
     uint8_t* to = e.own(o.reg);
     e.reg[o.reg] = to;
+    if (rs == 0 && cs == 1) {
+      if (e.same[i] == from && e.same_wide[i] == C && e.same_rows[i] >= R) continue;
+      e.same[i] = from;
+      e.same_wide[i] = C;
+      e.same_rows[i] = R;
+    }
     for (int64_t r = 0; r < R; ++r) {
       if (cs == 0) fill_elements(to + r * C * size, from + r * rs * size, C, size);
       else copy_elements(to + r * C * size, 1, from + r * rs * size, cs, C, size);

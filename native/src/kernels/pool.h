@@ -113,10 +113,44 @@ struct Windows {
   }
 };
 
+// Where no two windows share a position each is visited once: a line of positions, window by window.
+static void spread_apart(const Step& s, int64_t first, int64_t last) {
+  const int64_t *d = s.dim, C = d[4], bytes = d[17];
+  const float* g = static_cast<const float*>(s.buf[0]);
+  const uint8_t* taps = static_cast<const uint8_t*>(s.buf[1]);
+  float* out = static_cast<float*>(s.buf[2]);
+  for (int64_t line = first; line < last; ++line) {
+    const int64_t n = line / (d[1] * d[2]), rest = line - n * d[1] * d[2], pd = rest / d[2];
+    const Windows z = Windows::of(pd, d[5], d[8], d[11], d[14]);
+    const Windows v = Windows::of(rest - pd * d[2], d[6], d[9], d[12], d[15]);
+    float* to = out + line * d[3] * C;
+    int64_t done = 0;  // positions of the line that are written
+    if (z.o0 < z.o1 && v.o0 < v.o1) {
+      const int64_t number = ((z.at - z.o0 * d[11]) * d[9] + v.at - v.o0 * d[12]) * d[10];
+      for (int64_t ow = 0; ow < d[7]; ++ow) {
+        const Taps u = Taps::of(ow, d[3], d[10], d[13], d[16]);
+        __builtin_memset(to + done * C, 0, static_cast<size_t>((u.at + u.k0 - done) * C) * 4);
+        done = u.at + u.k1;
+        const int64_t at = (((n * d[5] + z.o0) * d[6] + v.o0) * d[7] + ow) * C;
+        for (int64_t c = 0; c < C; c += W) {
+          const int64_t some = C - c < W ? C - c : W;
+          const vf value = load_some(g + at + c, some);
+          const vi tap = load_taps(taps + (at + c) * bytes, bytes, some);
+          for (int64_t kw = u.k0; kw < u.k1; ++kw)
+            store_some(to + (u.at + kw) * C + c,
+                       select(tap == splati(static_cast<int32_t>(number + kw)), value, vf{}) + vf{}, some);
+        }
+      }
+    }
+    __builtin_memset(to + done * C, 0, static_cast<size_t>((d[3] - done) * C) * 4);
+  }
+}
+
 static void window_spread(const Step& s, Frame&, int worker, int workers) {
   const int64_t *d = s.dim, C = d[4], bytes = d[17];
   int64_t first, last;
   share(s.units, worker, workers, first, last);
+  if (d[8] <= d[11] && d[9] <= d[12] && d[10] <= d[13]) return spread_apart(s, first, last);
   const float* g = static_cast<const float*>(s.buf[0]);
   const uint8_t* taps = static_cast<const uint8_t*>(s.buf[1]);
   float* out = static_cast<float*>(s.buf[2]);

@@ -22,6 +22,18 @@ def relu(x: Tensor) -> Tensor:
     return f.maximum(x, 0)
 
 
+@composite(
+    "capped_relu",
+    # By the result alone: nothing else need be kept. At both ends the slope is 0.
+    grad=lambda g, y, x, cap: (f.where(y < cap, f.where(y > 0, g, 0.0), 0.0),),
+    cases=[case(((3, 5), -2, 9), cap=6.0), case(((4, 33), -1, 1), cap=0.5)],
+    tol=0.0,
+)
+def capped_relu(x: Tensor, cap: float) -> Tensor:
+    """``min(max(x, 0), cap)``, for a cap above 0."""
+    return f.minimum(relu(x), cap)
+
+
 def _softmax_grad(g: Any, y: Any, x: Any) -> Sequence[Any]:
     return (y * (g - f.sum(g * y, axis=-1, keepdims=True)),)
 
@@ -163,3 +175,73 @@ def adam_update(
     m = m + (grad - m) * rate_m
     v = v + (grad * grad - v) * rate_v
     return param - m * alpha / (f.sqrt(v) + eps), m, v
+
+
+def _channel_axes(x: Any) -> tuple[int, ...]:
+    return tuple(range(len(x.shape) - 1))
+
+
+def _moments_grad(g: Sequence[Any], y: Sequence[Any], x: Any) -> Sequence[Any]:
+    """``dx = dmean / n + (x - mean) 2 dvariance / n``.
+
+    The deviations add up to nothing, so the variance does not depend on the mean.
+    """
+    g_mean, g_variance = g
+    n = f.count_of(x, _channel_axes(x))
+    shift = None if g_mean is None else g_mean / n
+    if g_variance is None:
+        return (None if shift is None else f.broadcast_to(shift, x.shape),)
+    factor = g_variance * 2.0 / n
+    rest = y[0] * factor
+    return (x * factor + (f.negative(rest) if shift is None else shift - rest),)
+
+
+@composite(
+    "channel_moments",
+    grad=_moments_grad,
+    cases=[
+        case(((6, 3), -2, 2)),
+        case(((3, 2, 4, 17), 1, 5)),
+        case(((90, 40), -1, 1)),
+    ],
+    tol=16.0,
+)
+def channel_moments(x: Any) -> Any:
+    """Mean and variance of each channel, the last axis."""
+    axes = _channel_axes(x)
+    mean = f.mean(x, axis=axes, keepdims=True)
+    variance = f.mean(f.square(x - mean), axis=axes)
+    return f.reshape(mean, variance.shape), variance
+
+
+@composite(
+    "channel_sums",
+    cases=[
+        case(((6, 3), -2, 2), ((6, 3), -2, 2)),
+        case(((3, 2, 4, 17), -1, 1), ((3, 2, 4, 17), -1, 1)),
+        case(((90, 40), -1, 1), ((90, 40), -1, 1)),
+    ],
+    tol=64.0,
+)
+def channel_sums(g: Any, x: Any) -> Any:
+    """Sums of ``g`` and of ``g x`` over all positions, for each channel."""
+    axes = _channel_axes(x)
+    return f.sum(g, axis=axes), f.sum(g * x, axis=axes)
+
+
+def _scale_grad(g: Any, y: Any, x: Any, factor: Any, shift: Any) -> Sequence[Any]:
+    total, of_products = channel_sums(g, x)
+    return g * factor, of_products, total
+
+
+@composite(
+    "scale_shift",
+    grad=_scale_grad,
+    cases=[
+        case(((6, 3), -2, 2), ((3,), 0.5, 2), ((3,), -1, 1)),
+        case(((2, 3, 4, 5), -2, 2), ((5,), 0.5, 2), ((5,), -1, 1)),
+    ],
+)
+def scale_shift(x: Any, factor: Any, shift: Any) -> Any:
+    """``x * factor + shift`` with a factor and a shift for each channel."""
+    return x * factor + shift

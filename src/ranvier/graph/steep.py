@@ -167,6 +167,8 @@ def _bounds(node: Node, depth: int, known: dict[Node, Bounds]) -> Bounds:
         return (float(node.attrs["value"]),) * 2
     if not node.inputs or depth == 0 or isinstance(node.spec, tuple):
         return ANY
+    if name == "get" and node.inputs[0].op.name == "channel_moments":
+        return (0.0, math.inf) if node.attrs["index"] == 1 else ANY
     if name == "mul" and node.inputs[0] is node.inputs[1]:
         low, high = bounds(node.inputs[0], depth - 1, known)
         least = 0.0 if low <= 0.0 <= high else min(low * low, high * high)

@@ -9,6 +9,7 @@ from typing import Any
 from ranvier import constraints, initializers, ops, regularizers
 from ranvier._check import Interval, check_parameters
 from ranvier.errors import ShapeError
+from ranvier.graph import composites
 from ranvier.graph.functions import normal_axes
 from ranvier.layers.base import Layer
 from ranvier.layers.input_spec import InputSpec
@@ -208,6 +209,8 @@ class BatchNormalization(Layer):
         shift = ops.negative(mean) * factor
         if beta is not None:
             shift = shift + beta
+        if own == rank - 1:
+            return composites.scale_shift(inputs, factor, shift)
         return inputs * ops.reshape(factor, shape) + ops.reshape(shift, shape)
 
     @staticmethod
@@ -245,6 +248,8 @@ class BatchNormalization(Layer):
         self.moving_variance.assign(ops.maximum(ops.square(now) - self.epsilon, 0.0))
 
     def _moments(self, x: Any, mask: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
+        if mask is None and len(x.shape) - 1 not in axes:
+            return composites.channel_moments(x)  # type: ignore[no-any-return]
         if mask is None:
             mean = ops.mean(x, axis=axes, keepdims=True)
             variance = ops.mean(ops.square(x - mean), axis=axes)

@@ -293,6 +293,27 @@ def _column_sums(p: Part) -> None:
         p.block(0, 1, c0, columns, False)
 
 
+@rule("channel_moments", "channel_sums")
+def _channels(p: Part) -> None:
+    rows, wide, parts = (p.dim(i) for i in range(3))
+    if p.first >= p.last:
+        return
+    first, last = rows * p.first // parts, rows * p.last // parts
+    *sources, to = range(2 if p.step.kernel == "channel_moments" else 3)
+    for source in sources:
+        p.read(source, first * wide, [((last - first) * wide, 1)], FLOAT)
+    p.write(to, 2 * p.first * wide, [(2 * (p.last - p.first) * wide, 1)], FLOAT)
+
+
+@rule("channel_moments_join")
+def _channel_moments_join(p: Part) -> None:
+    if p.first < p.last:
+        wide = p.dim(1)
+        p.read(0, 0, [(2 * p.dim(2) * wide, 1)], FLOAT)
+        p.write(1, 0, [(wide, 1)], FLOAT)
+        p.write(2, 0, [(wide, 1)], FLOAT)
+
+
 def _lines(first: int, last: int, inner: int) -> Iterator[tuple[int, int, int]]:
     """Lines ``first … last`` of ``[outer, inner]``: outer, first inner, how many."""
     while first < last:

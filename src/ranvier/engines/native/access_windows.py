@@ -9,6 +9,7 @@ from ranvier.engines.native.values import PANEL
 
 FLOAT = 4
 BIAS, SIDE, APART, DEPTHWISE = 1, 4 | 8, 16, 128
+POOLED, SPREAD, SPREAD_G = 512, 1024, 2048
 #: Most rows of a piece of a kernel's gradient (native/src/kernels/conv.h).
 PIECE_ROWS = 24
 
@@ -19,6 +20,12 @@ def _operand(p: Part) -> None:
     p.read(0, 0, [(size, 1)], FLOAT)
 
 
+def _windows_of(p: Part, values: int, count: int) -> None:
+    """Values of windows and their taps, of which positions are made."""
+    p.read(values, 0, [(count, 1)], FLOAT)
+    p.read(6, 0, [(count, 1)], 1)
+
+
 @rule("conv")
 def _conv(p: Part) -> None:
     taps, columns, groups = p.dim(2), p.dim(3), p.dim(4)
@@ -26,10 +33,22 @@ def _conv(p: Part) -> None:
     lines = np.arange(p.first, p.last)
     if not len(lines) or not wide:
         return
-    _operand(p)
-    p.read(5, 0, [(2 * taps, 1)], 4)
+    windows = 0 if p.dim(21) & (POOLED | SPREAD) == 0 else 2
+    if p.dim(21) & SPREAD:
+        _windows_of(p, 0, p.dim(0) * p.dim(31) * p.dim(14))
+    else:
+        _operand(p)
+    p.read(5, 0, [(2 * taps + windows, 1)], 4)
     p.read(1, 0, [(p.dim(30), 1)], FLOAT)
     total = columns * groups
+    if p.dim(21) & POOLED:
+        if p.dim(21) & BIAS:
+            p.read(3, 0, [(total, 1)], FLOAT)
+        line = p.dim(24)  # floats of a line of windows, and bytes of their taps
+        own = [(len(lines) * line, 1)]
+        p.write(2, p.first * line, own, FLOAT)
+        p.write(4, p.first * line, own, 1)
+        return
     n, rest = np.divmod(lines, depth * height)
     od, oh = np.divmod(rest, height)
     at = n * p.dim(26) + od * p.dim(25) + oh * p.dim(24)
@@ -60,11 +79,15 @@ def _conv_kernel(p: Part) -> None:
     _operand(p)
     wide = p.dim(22)
     positions = p.dim(0) * p.dim(5) * p.dim(6) * p.dim(7)
-    p.read(1, 0, [(positions * wide, 1)], FLOAT)
+    spread = p.dim(21) & SPREAD_G
+    if spread:
+        _windows_of(p, 1, p.dim(0) * p.dim(24) * wide)
+    else:
+        p.read(1, 0, [(positions * wide, 1)], FLOAT)
     deep = p.dim(21) & DEPTHWISE
     each, taps = p.dim(30), p.dim(29)
     entries = taps if deep else pieces
-    p.read(5, 0, [(3 * entries, 1)], 4)
+    p.read(5, 0, [(3 * entries + (2 if spread else 0), 1)], 4)
     run = p.dim(31)
     parts = -(-run // PIECE_ROWS)
     per = -(-run // parts)

@@ -69,6 +69,8 @@ KERNELS = frozenset(
         "log_softmax",
         "sparse_softmax_cross_entropy",
         "sparse_softmax_cross_entropy_grad",
+        "channel_moments",
+        "channel_sums",
     )
 )
 #: Bound when a plan runs, or by the loop or branch around.

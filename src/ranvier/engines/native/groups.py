@@ -74,6 +74,36 @@ def prologue(low: Lowering, root: Node) -> Group | None:
     return _open(low, nodes, leaves, None, kept=root)
 
 
+def hosted(low: Lowering, root: Node) -> Group | None:
+    """What a step computes that takes all of ``root`` over: its group and its host.
+
+    Operands are computed. Nothing else is decided: the caller may go another way.
+
+    Returns:
+        The group, which stores ``root`` nowhere yet (its place has no memory), or
+        without nodes where ``root`` may be a host itself; ``None`` when a part of it is
+        known already, or others need one.
+    """
+    if root in low.memo or root in low.done:
+        return None
+    if root.op.name in HOSTS:
+        for child in root.inputs:
+            low.value(child)
+        return Group(low.shape(root), [], {}, {}, root)
+    if not elementwise(root) or root.op.name == "get":
+        return None
+    ready = _prepare(low, [root], hosted=True)
+    if ready is None:
+        return None
+    nodes, leaves, host = ready
+    inner = set(nodes)
+    if any(_stored(low, n, inner) for n in nodes if n is not root):
+        return None
+    views = {leaf: replace(low.memo[leaf]) for leaf in leaves if leaf is not host}
+    to = low.new(low.shape(root), root.dtype)
+    return Group(to.shape, nodes, {root: to}, views, host)
+
+
 def _follow(
     low: Lowering, nodes: Sequence[Node], leaves: Sequence[Node]
 ) -> tuple[list[Node], list[Node]]:

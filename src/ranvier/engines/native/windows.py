@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.engines.api import Unsupported
+from ranvier.engines.native import groups
 from ranvier.engines.native.access_windows import PIECE_ROWS
 from ranvier.engines.native.draft import Draft, access
 from ranvier.engines.native.epilogues import (
@@ -39,13 +40,15 @@ from ranvier.engines.native.values import PANEL, Buffer, View, number, row_major
 from ranvier.graph.ir import Node
 
 #: Flags of the kernels (native/src/kernels/conv.h).
-TURNED, DEPTHWISE, FRAMED = 64, 128, 256
+TURNED, DEPTHWISE, FRAMED, POOLED, SPREAD, SPREAD_G = 64, 128, 256, 512, 1024, 2048
 #: Bytes of a band: it should stay near; the most that there is room for.
 BAND, MOST_BAND = 192 << 10, (2 << 20) - 4096
 #: Most products of a sum, and most whose packed kernel has room.
 MOST_DEPTH, MOST_PACKED = 1 << 18, ((4 << 20) - 4096) // (4 * PANEL)
 #: Taps of a piece of a kernel's gradient, where channels are by themselves.
 PIECE_TAPS = 9
+#: Most positions of a window along an axis for which a convolution keeps the largest.
+MOST_POOL = 8
 
 
 @dataclass(frozen=True)
@@ -189,6 +192,9 @@ def solid(low: Lowering, node: Node) -> View:
     return View(buffer, view.shape, row_major(view.shape), view.dtype)
 
 
+_NOWHERE = number(0.0, (), "float32")
+
+
 @dataclass
 class Operand:
     """What positions look at, and how.
@@ -240,7 +246,13 @@ class Operand:
 
 
 def _operand(
-    low: Lowering, view: View, axes: tuple[Axis, ...], own: int, deep: int, often: int
+    low: Lowering,
+    view: View,
+    axes: tuple[Axis, ...],
+    own: int,
+    deep: int,
+    often: int,
+    framed: bool = False,
 ) -> Operand:
     """How a kernel reads an input.
 
@@ -251,9 +263,10 @@ def _operand(
         own: Channels that a frame holds.
         deep: ``DEPTHWISE`` or 0.
         often: How often channels are repeated in the frame.
+        framed: Whether it is framed even if nothing is padded.
     """
     channels = view.shape[-1]
-    if all(a.inside for a in axes) and often == 1:
+    if all(a.inside for a in axes) and often == 1 and not framed:
         return Operand(view, axes, deep, channels, axes[1].count)
     found = Operand(view, axes, deep | FRAMED, own, axes[1].count, often)
     line = max(axes[0].reach, 1) * axes[2].frame * own * 4
@@ -287,8 +300,33 @@ def _operand(
     return Operand(wide, moved, deep, channels * often, axes[1].count)
 
 
+@dataclass(frozen=True, eq=False)
+class Spread(View):
+    """What windows pass back to positions, which lies nowhere: its readers spread it.
+
+    Attributes:
+        values: Of the windows.
+        taps: Where in its window each goes.
+        window: Positions of a window along three axes; they lie side by side.
+    """
+
+    values: View = _NOWHERE
+    taps: View = _NOWHERE
+    window: tuple[int, ...] = (1, 1, 1)
+
+    def cropped(self) -> Spread:
+        """Three axes between rows and channels, and no positions but those in windows."""
+        n, *_, channels = self.shape
+        windows = (1,) * (5 - len(self.values.shape)) + self.values.shape[1:-1]
+        sizes = tuple(a * b for a, b in zip(windows, self.window, strict=True))
+        shape = (n, *sizes, channels)
+        return replace(self, shape=shape, strides=row_major(shape))
+
+
 def _three(view: View) -> View:
     """A view with three axes between rows and channels."""
+    if isinstance(view, Spread):
+        return view.cropped()
     rows, *sizes, channels = view.shape
     found = view.reshaped((rows, *(1,) * (3 - len(sizes)), *sizes, channels))
     assert found is not None
@@ -388,6 +426,7 @@ def _emit(
     bias: View | None = None,
     side: View | None = None,
     group: Group | None = None,
+    pool: Pool | None = None,
 ) -> None:
     """The steps of a convolution.
 
@@ -403,7 +442,7 @@ def _emit(
         flags |= SIDE_APART
     made = []
     for first, axes in c.phases:
-        step = _phase(low, node, c, _three(x), w, first, axes)
+        step = _phase(low, node, c, _three(x), w, first, axes, pool)
         step.dims[21] |= flags
         step.refs[3:5] = refs
         for extra in (bias, side):
@@ -412,6 +451,9 @@ def _emit(
         if to is not None:
             step.refs[2] = (place(to)[0], place(to)[1] + _start(c, first))
             step.writes.append(access(to))
+        if pool is not None and pool.taps is not None:
+            step.refs[4] = place(pool.taps)
+            step.writes.append(access(pool.taps))
         if group is not None:
             host_program(step, group, None)
             if len(step.refs) > MAX_BUFFERS:
@@ -438,15 +480,28 @@ def _phase(
     w: View,
     first: tuple[int, ...],
     axes: tuple[Axis, ...],
+    pool: Pool | None = None,
 ) -> Draft:
     """One step: all positions that meet the same taps."""
     g = c.geometry
+    if pool is not None:  # no positions but those in windows
+        _, kh, kw = pool.window
+        _, high, wide = axes
+        axes = (
+            axes[0],
+            replace(high, count=high.count // kh * kh),
+            replace(wide, count=wide.count // kw * kw),
+        )
     channels, columns = x.shape[-1], c.to[-1]
     often = columns // channels if c.deep else 1
     own = c.depth
     if c.deep:
         own = min(channels, PANEL) if often == 1 else channels * often
-    a = _operand(low, x, axes, own, DEPTHWISE if c.deep else 0, often)
+    framed = isinstance(x, Spread)
+    a = _operand(low, x, axes, own, DEPTHWISE if c.deep else 0, often, framed)
+    if pool is not None:
+        kh = pool.window[1]
+        a.band = max(a.band // kh, 1) * kh
     met = list(product(*(range(len(axis.taps)) for axis in axes)))
     numbers = [
         (axes[0].taps[d] * g.taps[1] + axes[1].taps[h]) * g.taps[2] + axes[2].taps[v]
@@ -467,7 +522,8 @@ def _phase(
             wide = w.shape[-1]
             starts = [w.shape[-2] * wide * k for k in range(len(met))]
     offsets = [a.offset(taps) for taps in met]
-    told = table(low, [*offsets, *starts])
+    window = pool.window[1:] if pool else x.window[1:] if isinstance(x, Spread) else ()
+    told = table(low, [*offsets, *starts, *window])
     per_row = _strides(c)
     moves = [
         s * k
@@ -475,6 +531,13 @@ def _phase(
     ]
     counts = [axis.count for axis in axes]
     lines = c.to[0] * counts[0] * counts[1]
+    units = lines
+    if pool is not None:
+        _, kh, kw = pool.window
+        flags |= POOLED
+        units = lines // kh
+        moves[2] = columns
+        moves[1] = counts[2] // kw * columns
     dims = [
         c.to[0],
         c.depth,
@@ -492,15 +555,24 @@ def _phase(
         len(axes[2].taps) if len(axes[0].taps) == 1 else 0,
         w.size,
     ]
-    return Draft(
+    source = a.view
+    if isinstance(x, Spread):
+        source = x.values
+        dims[21] |= SPREAD
+        dims.append(math.prod(source.shape[1:-1]))
+    step = Draft(
         "conv",
-        [place(a.view), place(w), None, None, None, place(told)],
+        [place(source), place(w), None, None, None, place(told)],
         dims,
-        units=max(lines, 1),
-        reads=[access(a.view), access(w), access(told)],
+        units=max(units, 1),
+        reads=[access(source), access(w), access(told)],
         cost=CALL_NS + lines * counts[2] * columns * max(depth, 1) * FMA_NS,
         label=node.origins[0].layer if node.origins else "",
     )
+    if isinstance(x, Spread):
+        step.refs.append(place(x.taps))
+        step.reads.append(access(x.taps))
+    return step
 
 
 def _turned_kernel(low: Lowering, c: Conv, w: View, numbers: Sequence[int]) -> View:
@@ -533,8 +605,8 @@ def _conv_kernel(low: Lowering, node: Node) -> View:
     if x.size == 0 or g.size == 0:
         low.copy(number(0.0, to.shape, to.dtype), to)
         return to
-    x = _three(x)
-    geometry = Geometry.of(attrs, x.shape[1:4], _three(g).shape[1:4], attrs["kernel"])
+    x, positions = _three(x), _three(g).shape[1:4]
+    geometry = Geometry.of(attrs, x.shape[1:4], positions, attrs["kernel"])
     axes, groups = geometry.forward(), geometry.groups
     channels, columns = x.shape[-1], g.shape[-1]
     inner = channels // groups
@@ -563,7 +635,12 @@ def _conv_kernel(low: Lowering, node: Node) -> View:
             for i in range(0, run, per)
         ]
         pieces = len(entries)
-    told = table(low, [v for entry in entries for v in entry])
+    window: tuple[int, ...] = ()
+    source, windows, flags = g, 0, a.flags
+    if isinstance(g, Spread):
+        source, window, flags = g.values, g.window[1:], a.flags | SPREAD_G
+        windows = math.prod(source.shape[1:-1])
+    told = table(low, [*(v for entry in entries for v in entry), *window])
     in_group = columns if deep else columns // groups
     dims = [
         x.shape[0],
@@ -573,29 +650,31 @@ def _conv_kernel(low: Lowering, node: Node) -> View:
         1 if deep else groups,
         *geometry.out,
         *a.dims(),
-        a.flags,
+        flags,
         columns,
         columns,
-        *(0, 0, 0),
+        *(windows, 0, 0),
         a.band,
         a.often,
         taps,
         each,
         run,
     ]
-    positions = g.size // columns
-    low.steps.append(
-        Draft(
-            "conv_kernel",
-            [place(a.view), place(g), place(to), None, None, place(told)],
-            dims,
-            units=pieces * -(-in_group // PANEL) * (1 if deep else groups),
-            reads=[access(a.view), access(g), access(told)],
-            writes=[access(to)],
-            cost=CALL_NS + positions * taps * inner * columns * FMA_NS,
-            label=node.origins[0].layer if node.origins else "",
-        )
+    count = x.shape[0] * math.prod(positions)
+    step = Draft(
+        "conv_kernel",
+        [place(a.view), place(source), place(to), None, None, place(told)],
+        dims,
+        units=pieces * -(-in_group // PANEL) * (1 if deep else groups),
+        reads=[access(a.view), access(source), access(told)],
+        writes=[access(to)],
+        cost=CALL_NS + count * taps * inner * columns * FMA_NS,
+        label=node.origins[0].layer if node.origins else "",
     )
+    if isinstance(g, Spread):
+        step.refs.append(place(g.taps))
+        step.reads.append(access(g.taps))
+    low.steps.append(step)
     return to
 
 
@@ -648,8 +727,76 @@ def _same_windows(low: Lowering, pick: Node, argmax: Node) -> bool:
     )
 
 
+@dataclass
+class Pool:
+    """Windows side by side of which a convolution keeps the largest.
+
+    Attributes:
+        window: Positions of a window along three axes.
+        taps: Where the largest stood, if somebody asks.
+    """
+
+    window: tuple[int, ...]
+    taps: View | None
+
+
+def _window_side_by_side(
+    low: Lowering, windows: Node, attrs: dict[str, Any]
+) -> tuple[int, ...] | None:
+    """A window of one or two axes that a convolution may look through."""
+    window = tuple(attrs["window"])
+    if window != tuple(attrs["strides"]) or len(window) > 2:
+        return None
+    if any(pair != (0, 0) for pair in map(tuple, attrs["padding"])):
+        return None
+    if max(window) > MOST_POOL or not math.prod(low.shape(windows)):
+        return None
+    return (1,) * (3 - len(window)) + window
+
+
+def _pooled(low: Lowering, argmax: Node, pick: Node | None) -> bool:
+    """A convolution, its bias, relu and the largest of windows in one step.
+
+    Returns:
+        Whether that was possible; if not, only operands have been computed.
+    """
+    window = _window_side_by_side(low, argmax, low.attrs(argmax))
+    x = argmax.inputs[0]
+    if window is None or pick is None or x in low.external:
+        return False
+    if any(c not in (argmax, pick) for c in low.consumers[x]):
+        return False
+    ready = groups.hosted(low, x)
+    if ready is None or ready.accumulator is None:
+        return False
+    node = ready.accumulator
+    if node.op.name != "conv" or not can_host_conv(low, node):
+        return False
+    _, high, wide = _analyse(low, node).phases[0][1]
+    lines = (window[1] - 1) * high.step + high.reach
+    if lines * wide.frame * low.shape(node.inputs[0])[-1] * 4 > MOST_BAND:
+        return False
+    flags, bias = 0, None
+    if ready.nodes:
+        shape = low.shape(node)
+        m, n = math.prod(shape[:-1]), shape[-1]
+        simple = match_epilogue(ready, Product("gemm_nn", _ANY, _ANY, m, n, 1))
+        if simple is None or simple[0] & ~(BIAS | RELU) or simple[2] is not None:
+            return False
+        flags, bias = simple[0], simple[1]
+    taps: View | None = None
+    if argmax in low.external or any(c is not pick for c in low.consumers[argmax]):
+        taps = low.memo[argmax] = low.room(argmax)
+    to = low.memo[pick] = low.room(pick)
+    low.done.update((argmax, pick, node, *ready.nodes))
+    _emit(low, node, to, flags, bias, pool=Pool(window, taps))
+    return True
+
+
 def _largest(low: Lowering, argmax: Node, pick: Node | None) -> None:
     """Values, taps, or both by one step; what nobody else reads is not written."""
+    if _pooled(low, argmax, pick):
+        return
     x = solid(low, argmax.inputs[0])
     taps: View | None = None
     if argmax in low.external or any(c is not pick for c in low.consumers[argmax]):
@@ -688,9 +835,37 @@ def _window_pick(low: Lowering, node: Node) -> View:
     return to
 
 
+def _reads_windows(low: Lowering, reader: Node, spread: Node, to: Spread) -> bool:
+    """Whether a step of this reader can spread for itself what windows pass back."""
+    sizes = to.cropped().shape
+    if reader.op.name == "conv_kernel":
+        once = reader.inputs[1] is spread and reader.inputs[0] is not spread
+        return once and sizes[2] * sizes[3] <= MOST_PACKED
+    if reader.op.name != "conv_input" or reader.inputs[1] is spread:
+        return False
+    c = _analyse(low, reader)
+    if c.geometry.groups > 1 or not math.prod(c.to):
+        return False
+    for _, (_, high, wide) in c.phases:
+        fits = wide.before >= 0 and wide.before + sizes[3] <= wide.frame
+        if not fits or high.reach * wide.frame * sizes[4] * 4 > MOST_BAND:
+            return False
+    return True
+
+
 @row("window_spread")
 def _window_spread(low: Lowering, node: Node) -> View:
     g, index = (solid(low, c) for c in node.inputs)
+    window = _window_side_by_side(low, node.inputs[1], low.attrs(node))
+    if window is not None and node.dtype == "float32" and index.dtype == "uint8":
+        wide = low.new(low.shape(node), node.dtype)
+        at = (wide.buffer, wide.shape, wide.strides, wide.dtype)
+        to = Spread(*at, values=g, taps=index, window=window)
+        readers = low.consumers[node]
+        if node not in low.external and all(
+            _reads_windows(low, c, node, to) for c in readers
+        ):
+            return to
     to = low.room(node)
     _window_step(low, node, "window_spread", [g, index, to], 2)
     if to.size and (g.size == 0 or index.size == 0):

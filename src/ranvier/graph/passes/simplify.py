@@ -1,7 +1,8 @@
 """Rewrites that give the same bits with fewer nodes.
 
 Composites without a kernel are replaced by their bodies, equal nodes become one (which
-keeps the origins of all), and operations that do nothing disappear.
+keeps the origins of all), and operations that do nothing disappear. Where a sum loses
+addends that are 0, the others may be added in another order.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.dims import product
-from ranvier.graph.ir import Graph, Node, Region, walk
+from ranvier.graph.ir import Graph, Node, Region, Spec, walk
 from ranvier.graph.op import REGISTRY, Composite
 from ranvier.graph.trace import CONST, INPUT, PARAM, VARIABLE, constant, get, inline
 
@@ -75,7 +76,35 @@ class _Rewriter:
             node = Node(node.op, inputs, attrs, node.spec, node.origins)
         rule = _RULES.get(node.op.name)
         simpler = rule(node) if rule is not None else None
+        if node.op.name == "where" and simpler is None:
+            simpler = self._masked_spread(node)
         return self._shared(node if simpler is None else simpler)
+
+    def _masked_spread(self, node: Node) -> Node | None:
+        """What windows of relu pass back, 0 where relu gave 0: known by the windows.
+
+        A gradient only comes to the largest of a window, so the mask of all positions
+        is a mask of the windows. The same bits, and the positions need not be kept.
+        """
+        test, spread, rest = node.inputs
+        if test.op.name != "gt" or spread.op.name != "window_spread":
+            return None
+        (y, bound), (g, taps) = test.inputs, spread.inputs
+        if taps.op.name != "window_argmax" or taps.inputs[0] is not y:
+            return None
+        if not (_scalar(bound, 0) and _scalar(rest, 0)):
+            return None
+
+        def made(name: str, inputs: Sequence[Node], dtype: str, attrs: Any) -> Node:
+            spec = Spec(g.shape, dtype)
+            return self._shared(Node(REGISTRY[name], inputs, attrs, spec, node.origins))
+
+        largest = made("window_pick", (y, taps), y.dtype, taps.attrs)
+        zero = {"shape": g.shape, "value": 0.0, "dtype": g.dtype}
+        none = made("full", (), g.dtype, zero)
+        above = made("gt", (largest, none), "bool", {})
+        kept = made("where", (above, g, none), g.dtype, {})
+        return Node(spread.op, (kept, taps), spread.attrs, node.spec, node.origins)
 
     def _kept(self, node: Node) -> bool:
         keep = self.keep
@@ -216,9 +245,13 @@ def _add(node: Node) -> Node | None:
 
 
 def _sum(node: Node) -> Node | None:
-    """A sum over axes of size 1 only changes the shape."""
+    """A sum over axes of size 1 only changes the shape; one of windows is short."""
     (x,) = node.inputs
-    if product(x.shape[i] for i in node.attrs["axes"]) != 1:
+    axes = node.attrs["axes"]
+    if x.op.name == "window_spread" and set(axes) >= set(range(1, len(x.shape) - 1)):
+        # What windows put anywhere among the positions adds up to what they had.
+        return Node(node.op, x.inputs[:1], node.attrs, node.spec, node.origins)
+    if product(x.shape[i] for i in axes) != 1:
         return None
     attrs = {"shape": node.shape}
     return Node(REGISTRY["reshape"], (x,), attrs, node.spec, node.origins)
