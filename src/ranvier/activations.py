@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ranvier import ops
 from ranvier._lookup import Lookup
 from ranvier._missing import missing
+from ranvier.graph import composites
 from ranvier.graph.functions import normal_axis
 from ranvier.operation import record_calls
 
@@ -366,7 +367,7 @@ def gelu(x: Any, approximate: bool = False) -> Any:
     if approximate:
         inner = (x + 0.044715 * (x * x * x)) * math.sqrt(2.0 / math.pi)
         return x * ((ops.tanh(inner) + 1.0) * 0.5)
-    return x * ((ops.erf(x * math.sqrt(0.5)) + 1.0) * 0.5)
+    return composites.gelu(x)
 
 
 def glu(x: Any, axis: int = -1) -> Any:

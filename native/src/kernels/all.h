@@ -1,12 +1,14 @@
 // Everything one instruction-set unit contains, and its table.
 #pragma once
 #include "../moves.h"
+#include "attention.h"
 #include "conv.h"
 #include "dots.h"
 #include "elementwise.h"
 #include "gather.h"
 #include "gemm.h"
 #include "math.h"
+#include "norm.h"
 #include "pool.h"
 #include "random.h"
 #include "reduce.h"
