@@ -80,8 +80,15 @@ DOMAIN = {"acosh": (1, 9), "asin": (-1, 1), "acos": (-1, 1), "atanh": (-0.99, 0.
           "lgamma": (0.1, 20), "digamma": (0.1, 20), "pow": (0.1, 5)}  # fmt: skip
 ULPS = {"sigmoid": 4, "lgamma": 8, "rsqrt": 2, "tan": 4}
 # Near their zeros sine and cosine are exact to this, not to an ulp of the tiny result.
-ATOL = {"sin": 1e-7, "cos": 1e-7, "tan": 1e-6, "lgamma": 3e-7, "digamma": 1e-5,
-        "gelu": 1e-6, "gelu_grad": 2e-6}  # the lower tail is a difference of ones
+ATOL = {
+    "sin": 1e-7,
+    "cos": 1e-7,
+    "tan": 1e-6,
+    "lgamma": 3e-7,
+    "digamma": 1e-5,
+    "gelu": 1e-6,
+    "gelu_grad": 2e-6,
+}  # the lower tail is a difference of ones
 
 
 def data(name, dtype, rng, n, which):

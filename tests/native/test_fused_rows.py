@@ -66,7 +66,14 @@ def same_bits(graph: Any, given: Mapping[str, Array], patch: Any) -> None:
 
 
 FUSED = frozenset(
-    ("attention", "attention_grad", "layer_norm", "layer_norm_grad", "gelu", "gelu_grad")
+    (
+        "attention",
+        "attention_grad",
+        "layer_norm",
+        "layer_norm_grad",
+        "gelu",
+        "gelu_grad",
+    )
 )
 SIZES = [(3, 2, 20, 20, 16, 16), (2, 3, 64, 64, 16, 16), (3, 1, 33, 90, 5, 7)]
 

@@ -19,7 +19,6 @@ from ranvier.layers.input_spec import show
 from ranvier.layers.masks import mask_of, masked
 
 
-
 def causal_mask(queries: Any, keys: Any) -> Any:
     """``(1, queries, keys)``: position i sees positions 0 .. i."""
     return _by_position(queries, keys, lambda i, j: i >= j)
