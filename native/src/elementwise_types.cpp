@@ -228,6 +228,7 @@ UNARY(tanh, std::tanh(x))
 UNARY(sigmoid, x >= 0 ? T(1) / (T(1) + std::exp(-x)) : std::exp(x) / (T(1) + std::exp(x)))
 UNARY(erf, std::erf(x))
 UNARY(erfc, std::erfc(x))
+UNARY(gelu, x * (std::erf(x * T(0.70710678118654752)) + T(1)) * T(0.5))
 UNARY(lgamma, log_gamma(static_cast<double>(x)))
 UNARY(digamma, digamma(static_cast<double>(x)))
 UNARY(floor, std::floor(x))
@@ -255,6 +256,8 @@ BINARY(pow, std::pow(x, y))
 BINARY(max, x != x ? x : x > y ? x : y)
 BINARY(min, x != x ? x : x < y ? x : y)
 BINARY(atan2, std::atan2(x, y))
+BINARY(gelu_grad, y * ((std::erf(x * T(0.70710678118654752)) + T(1)) * T(0.5) +
+                       x * std::exp(x * x * T(-0.5)) * T(0.39894228040143268)))
 BINARY(eq, x == y)
 BINARY(ne, x != y)
 BINARY(lt, x < y)
@@ -297,11 +300,11 @@ EwFn floats(int op) {
   switch (op) {
 #define U(name) case ew_##name: return unary<T, T, name##_>;
     U(copy) U(neg) U(abs) U(sign) U(square) U(reciprocal) U(sqrt) U(rsqrt) U(exp) U(expm1) U(log) U(log1p) U(sin) U(cos)
-    U(tan) U(asin) U(acos) U(atan) U(sinh) U(cosh) U(asinh) U(acosh) U(atanh) U(tanh) U(sigmoid) U(erf) U(erfc) U(lgamma)
+    U(tan) U(asin) U(acos) U(atan) U(sinh) U(cosh) U(asinh) U(acosh) U(atanh) U(tanh) U(sigmoid) U(erf) U(erfc) U(gelu) U(lgamma)
     U(digamma) U(floor) U(ceil) U(round) U(trunc) U(relu)
 #undef U
 #define B(name) case ew_##name: return binary<T, T, name##_>;
-    B(add) B(sub) B(mul) B(div) B(floordiv) B(mod) B(pow) B(max) B(min) B(atan2)
+    B(add) B(sub) B(mul) B(div) B(floordiv) B(mod) B(pow) B(max) B(min) B(atan2) B(gelu_grad)
 #undef B
     case ew_where: return where<T>;
     case ew_clip: return clip<T>;

@@ -371,7 +371,7 @@ def gelu(x: Any, approximate: bool = False) -> Any:
     if approximate:
         inner = (x + 0.044715 * (x * x * x)) * math.sqrt(2.0 / math.pi)
         return x * ((ops.tanh(inner) + 1.0) * 0.5)
-    return x * ((ops.erf(x * math.sqrt(0.5)) + 1.0) * 0.5)
+    return composites.gelu(x)
 
 
 def glu(x: Any, axis: int = -1) -> Any:

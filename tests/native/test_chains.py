@@ -11,10 +11,10 @@ from ranvier.engines.native.plan import Elementwise
 ISAS = _native.isas()
 UNARY = [
     "copy", "neg", "abs", "sign", "square", "reciprocal", "sqrt", "rsqrt", "exp",
-    "expm1", "log", "log1p", "sin", "cos", "tanh", "sigmoid", "erf", "floor", "ceil",
+    "expm1", "log", "log1p", "sin", "cos", "tanh", "sigmoid", "erf", "gelu", "floor", "ceil",
     "round", "trunc", "relu",
 ]  # fmt: skip
-BINARY = ["add", "sub", "mul", "div", "max", "min"]
+BINARY = ["add", "sub", "mul", "div", "gelu_grad", "max", "min"]
 COMPARE = ["eq", "ne", "lt", "le", "gt", "ge"]
 #: Fewer elements than any block has: these are interpreted.
 SHORT = 31

@@ -39,6 +39,14 @@ def _vector(f):
     return lambda *a: np.vectorize(f, otypes=[np.float64])(*a)
 
 
+PEAK = 1 / math.sqrt(2 * math.pi)
+
+
+def _share(x):
+    """The part of a normal distribution below x."""
+    return (_vector(math.erf)(x * math.sqrt(0.5)) + 1) / 2
+
+
 REF = {
     "copy": lambda x: x,
     "neg": np.negative, "abs": np.abs, "sign": np.sign, "square": np.square,
@@ -50,6 +58,8 @@ REF = {
     "sigmoid": lambda x: np.where(x >= 0, 1 / (1 + np.exp(-np.abs(x))),
                                   np.exp(-np.abs(x)) / (1 + np.exp(-np.abs(x)))),
     "erf": _vector(math.erf), "erfc": _vector(math.erfc),
+    "gelu": lambda x: x * _share(x),
+    "gelu_grad": lambda x, g: g * (_share(x) + x * np.exp(-x * x / 2) * PEAK),
     "lgamma": _vector(math.lgamma),
     "digamma": _vector(lambda x: (math.lgamma(x + 1e-5) - math.lgamma(x - 1e-5)) / 2e-5),
     "floor": np.floor, "ceil": np.ceil, "round": np.rint, "trunc": np.trunc,
@@ -70,7 +80,15 @@ DOMAIN = {"acosh": (1, 9), "asin": (-1, 1), "acos": (-1, 1), "atanh": (-0.99, 0.
           "lgamma": (0.1, 20), "digamma": (0.1, 20), "pow": (0.1, 5)}  # fmt: skip
 ULPS = {"sigmoid": 4, "lgamma": 8, "rsqrt": 2, "tan": 4}
 # Near their zeros sine and cosine are exact to this, not to an ulp of the tiny result.
-ATOL = {"sin": 1e-7, "cos": 1e-7, "tan": 1e-6, "lgamma": 3e-7, "digamma": 1e-5}
+ATOL = {
+    "sin": 1e-7,
+    "cos": 1e-7,
+    "tan": 1e-6,
+    "lgamma": 3e-7,
+    "digamma": 1e-5,
+    "gelu": 1e-6,
+    "gelu_grad": 2e-6,
+}  # the lower tail is a difference of ones
 
 
 def data(name, dtype, rng, n, which):

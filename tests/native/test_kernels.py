@@ -606,9 +606,38 @@ def test_products_with_a_bias_for_each_row(kind, shape):
     np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("rows", "columns", "parts"), [(40, 3, 5), (900, 17, 7), (70, 130, 1), (3000, 64, 3)]
+)
+def test_moments_of_channels(rows, columns, parts):
+    """Means far from 0 cost no digits of the variance."""
+    rng = RNG(31)
+    x = (rng.normal(size=(rows, columns)) + 100).astype("f4")
+    g = rng.normal(size=(rows, columns)).astype("f4")
+    dims = [rows, columns, parts]
+
+    def call(isa, workers):
+        found = roomy(np.zeros((parts, 2, columns), "f4"))
+        mean, variance = (roomy(np.zeros(columns, "f4")) for _ in range(2))
+        sums = roomy(np.zeros((parts, 2, columns), "f4"))
+        how = {"isa": isa, "workers": workers}
+        kernel("channel_moments", [roomy(x), found], dims, units=parts, **how)
+        kernel("channel_moments_join", [found, mean, variance], dims, units=1, **how)
+        kernel("channel_sums", [roomy(g), roomy(x), sums], dims, units=parts, **how)
+        return [mean, variance, sums]
+
+    mean, variance, sums = everywhere(call)
+    wide, grads = x.astype("f8"), g.astype("f8")
+    np.testing.assert_allclose(mean, wide.mean(0), rtol=1e-6)
+    np.testing.assert_allclose(variance, wide.var(0), rtol=1e-4)
+    np.testing.assert_allclose(sums.sum(0)[0], grads.sum(0), rtol=1e-4, atol=1e-3)
+    want = (grads * wide).sum(0)
+    np.testing.assert_allclose(sums.sum(0)[1], want, rtol=1e-4, atol=1e-1)
+
+
 def test_every_kernel_is_tested():
     here = Path(__file__).parent
-    files = [*here.glob("test_*.py"), here.parent / "window_steps.py"]
+    files = [*here.glob("test_*.py"), *here.parent.glob("*_steps.py")]
     text = "".join(file.read_text() for file in files)
     elsewhere = {"ew_run", "gemm_any"}
     missing = [

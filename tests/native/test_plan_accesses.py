@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from layouts import panel_size
 from plan_proofs import WORKERS, Memory, obeys
+from sequence_steps import CASES as SEQUENCES
 from window_steps import CASES as WINDOWS
 
 from ranvier import _native
@@ -417,7 +418,7 @@ def count_step() -> Iterator[Case]:
 # --------------------------------------------------------------------------- the tests
 
 
-CASES |= WINDOWS
+CASES |= WINDOWS | SEQUENCES
 
 
 def test_every_kernel_has_a_rule_and_cases() -> None:

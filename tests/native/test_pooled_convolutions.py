@@ -29,7 +29,12 @@ CASES: list[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any], Any]] = [
     ((2, 21, 20, 6), (3, 3, 6, 24), attrs(2, 2, 1), 2),  # a step for each residue
     ((2, 10, 10, 12), (1, 1, 12, 20), attrs(2), 2),
     ((2, 10, 10, 12), (3, 3, 4, 24), attrs(2, 1, 1, 1, 3), 2),  # groups
-    ((2, 10, 10, 20), (3, 3, 1, 20), attrs(2, 1, 1, 1, 20), 2),  # each channel by itself
+    (
+        (2, 10, 10, 20),
+        (3, 3, 1, 20),
+        attrs(2, 1, 1, 1, 20),
+        2,
+    ),  # each channel by itself
     ((2, 50, 7), (5, 7, 16), attrs(1, 1, 2, 2), 4),
     ((2, 6, 600, 90), (3, 3, 90, 4), attrs(2, 1, 1), 2),  # bands of a few lines
 ]

@@ -1,6 +1,7 @@
 // Everything one instruction-set unit contains, and its table.
 #pragma once
 #include "../moves.h"
+#include "attention.h"
 #include "channels.h"
 #include "conv.h"
 #include "dots.h"
@@ -8,6 +9,7 @@
 #include "gather.h"
 #include "gemm.h"
 #include "math.h"
+#include "norm.h"
 #include "pool.h"
 #include "random.h"
 #include "reduce.h"

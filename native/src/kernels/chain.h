@@ -272,10 +272,10 @@ static LinkAny link_fn(int op, Form form) {
   switch (op) {
 #define U(name) case ew_##name: return form == Form::x ? as_link<UnaryLink<F_##name>>() : nullptr;
     U(neg) U(abs) U(sign) U(square) U(reciprocal) U(sqrt) U(rsqrt) U(exp) U(expm1) U(log) U(log1p) U(sin) U(cos)
-    U(tanh) U(sigmoid) U(erf) U(floor) U(ceil) U(round) U(trunc) U(relu)
+    U(tanh) U(sigmoid) U(erf) U(gelu) U(floor) U(ceil) U(round) U(trunc) U(relu)
 #undef U
 #define B(name) case ew_##name: return binary_link<F_##name>(form);
-    B(add) B(sub) B(mul) B(div) B(max) B(min)
+    B(add) B(sub) B(mul) B(div) B(gelu_grad) B(max) B(min)
 #undef B
 #define C(name) case ew_##name: return compare_link<F_##name>(form);
     C(eq) C(ne) C(lt) C(le) C(gt) C(ge)

@@ -130,6 +130,7 @@ RV_UNARY(cos, vcos(x))
 RV_UNARY(tanh, vtanh(x))
 RV_UNARY(sigmoid, vsigmoid(x))
 RV_UNARY(erf, verf(x))
+RV_UNARY(gelu, vgelu(x))
 RV_UNARY(floor, vfloor(x))
 RV_UNARY(ceil, vceil(x))
 RV_UNARY(round, vrint(x))
@@ -139,6 +140,7 @@ RV_BINARY(add, x + y)
 RV_BINARY(sub, x - y)
 RV_BINARY(mul, x* y)
 RV_BINARY(div, x / y)
+RV_BINARY(gelu_grad, vgelu_grad(x, y))
 RV_BINARY(max, vmax(x, y))
 RV_BINARY(min, vmin(x, y))
 RV_COMPARE(eq, x == y)
@@ -275,10 +277,10 @@ static EwFn elementwise_fn(int op, Dtype in, Dtype out) {
     switch (op) {
 #define U(name) case ew_##name: return Unary<F_##name>::run;
       U(copy) U(neg) U(abs) U(sign) U(square) U(reciprocal) U(sqrt) U(rsqrt) U(exp) U(expm1) U(log) U(log1p) U(sin) U(cos)
-      U(tanh) U(sigmoid) U(erf) U(floor) U(ceil) U(round) U(trunc) U(relu)
+      U(tanh) U(sigmoid) U(erf) U(gelu) U(floor) U(ceil) U(round) U(trunc) U(relu)
 #undef U
 #define B(name) case ew_##name: return Binary<F_##name>::run;
-      B(add) B(sub) B(mul) B(div) B(max) B(min)
+      B(add) B(sub) B(mul) B(div) B(gelu_grad) B(max) B(min)
 #undef B
       case ew_clip: return Ternary<F_clip>::run;
       case ew_where: return where_f32;

@@ -168,6 +168,14 @@ RV_INLINE vf verf(vf x) {
   return select(x != x, x, y);
 }
 
+// x Phi(x) and g times its slope: the bits of the bodies of these composites (graph/composites.py).
+RV_INLINE vf gelu_share(vf x) { return (verf(x * splat(0.70710678118654752f)) + splat(1.0f)) * splat(0.5f); }
+RV_INLINE vf vgelu(vf x) { return x * gelu_share(x); }
+RV_INLINE vf vgelu_grad(vf x, vf g) {
+  const vf density = vexp(x * x * splat(-0.5f)) * splat(0.39894228040143268f);
+  return g * (gelu_share(x) + x * density);
+}
+
 // x - k pi/2 with |result| <= pi/4, for |x| below kHugeAngle. Without FMA the parts of pi/2 are short, so that k times
 // them is exact for a smaller range of k.
 #if defined(__FMA__) || defined(__aarch64__)

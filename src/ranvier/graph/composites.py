@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
+from ranvier.graph import attention as _attention  # noqa: F401  (its composites)
 from ranvier.graph import functions as f
+from ranvier.graph import norms as _norms  # noqa: F401  (its composites)
 from ranvier.graph.op import case, composite
 from ranvier.graph.trace import Tensor
 
@@ -32,6 +35,33 @@ def relu(x: Tensor) -> Tensor:
 def capped_relu(x: Tensor, cap: float) -> Tensor:
     """``min(max(x, 0), cap)``, for a cap above 0."""
     return f.minimum(relu(x), cap)
+
+
+_ROOT_HALF, _PEAK = math.sqrt(0.5), 1.0 / math.sqrt(2.0 * math.pi)
+
+
+@composite(
+    "gelu_grad",
+    cases=[case(((3, 50), -4, 4), ((3, 50), -1, 1))],
+    tol=16.0,
+)
+def gelu_grad(x: Any, g: Any) -> Any:
+    """``g`` times the slope of `gelu`, ``Φ(x) + x Φ'(x)``."""
+    share = (f.erf(x * _ROOT_HALF) + 1.0) * 0.5
+    density = f.exp(x * x * -0.5) * _PEAK
+    return g * (share + x * density)
+
+
+@composite(
+    "gelu",
+    # From x alone, so that nothing else is kept; the derivative of the body keeps more.
+    grad=lambda g, y, x: (gelu_grad(x, g),),
+    cases=[case(((3, 50), -4, 4))],
+    tol=16.0,
+)
+def gelu(x: Any) -> Any:
+    """``x Φ(x)``, by the error function."""
+    return x * ((f.erf(x * _ROOT_HALF) + 1.0) * 0.5)
 
 
 def _softmax_grad(g: Any, y: Any, x: Any) -> Sequence[Any]:

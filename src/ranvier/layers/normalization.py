@@ -11,6 +11,7 @@ from ranvier._check import Interval, check_parameters
 from ranvier.errors import ShapeError
 from ranvier.graph import composites
 from ranvier.graph.functions import normal_axes
+from ranvier.graph.norms import layer_norm
 from ranvier.layers.base import Layer
 from ranvier.layers.input_spec import InputSpec
 
@@ -375,6 +376,12 @@ class LayerNormalization(Layer):
         """The normalised rows."""
         rank = len(inputs.shape)
         axes = self._axes(rank)
+        kinds = {w.dtype for w in (inputs, self.gamma, self.beta) if w is not None}
+        if axes == (rank - 1,) and len(kinds) == 1:
+            width, dtype = inputs.shape[-1:], inputs.dtype
+            gamma = ops.ones(width, dtype) if self.gamma is None else self.gamma
+            beta = ops.zeros(width, dtype) if self.beta is None else self.beta
+            return layer_norm(inputs, gamma, beta, epsilon=float(self.epsilon))[0]
         shape = [inputs.shape[i] if i in axes else 1 for i in range(rank)]
         mean = ops.mean(inputs, axis=axes, keepdims=True)
         variance = ops.mean(ops.square(inputs - mean), axis=axes, keepdims=True)

@@ -54,6 +54,7 @@ from ranvier.errors import ShapeError
 from ranvier.graph.dims import unify
 from ranvier.graph.ir import Graph, Node, walk
 from ranvier.graph.locks import building
+from ranvier.graph.passes.flatten import flatten
 from ranvier.graph.passes.simplify import simplify
 from ranvier.graph.passes.verify import verify
 from ranvier.graph.variable import Variable
@@ -64,6 +65,12 @@ Array = np.ndarray[Any, Any]
 KERNELS = frozenset(
     (
         "relu",
+        "gelu",
+        "gelu_grad",
+        "layer_norm",
+        "layer_norm_grad",
+        "attention",
+        "attention_grad",
         "adam_update",
         "softmax",
         "log_softmax",
@@ -109,7 +116,7 @@ class NativeExecutable:
         checked = bool(config.get("RANVIER_VERIFY"))
         if checked:
             verify(graph, "tracing")
-        self.simplified = simplify(graph, _has_kernel)
+        self.simplified = simplify(flatten(simplify(graph, _has_kernel)), _has_kernel)
         if checked:
             verify(self.simplified, "simplify")
         _refuse_unknown(self.simplified.nodes())
@@ -498,7 +505,8 @@ def _joined(array: Array) -> Array:
 
 def _has_kernel(node: Node) -> bool:
     """Whether a composite runs as it is: its kernels compute in float32."""
-    floats = {c.dtype for c in node.inputs if not c.dtype.startswith(("int", "uint"))}
+    others = ("int", "uint", "bool")
+    floats = {c.dtype for c in node.inputs if not c.dtype.startswith(others)}
     return node.op.name in KERNELS and floats == {"float32"}
 
 

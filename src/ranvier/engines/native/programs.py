@@ -38,6 +38,8 @@ ELEMENTWISE = frozenset(
         "atanh",
         "sigmoid",
         "erf",
+        "gelu",
+        "gelu_grad",
         "lgamma",
         "floor",
         "ceil",

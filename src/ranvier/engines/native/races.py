@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.engines.native import access_rules as _rules  # noqa: F401  (fills the table)
+from ranvier.engines.native import access_sequences as _sequences  # noqa: F401  (the same)
 from ranvier.engines.native import access_windows as _windows  # noqa: F401  (the same)
 from ranvier.engines.native.accesses import Part, Place, touched
 from ranvier.engines.native.plan import ARENA, CONSTANT, OWN, PlanBuilder, Step

@@ -12,6 +12,7 @@ import numpy as np
 
 from ranvier.engines.native import channels as _channels  # noqa: F401  (its rows)
 from ranvier.engines.native import regions as _regions  # noqa: F401  (its rows)
+from ranvier.engines.native import sequences as _sequences  # noqa: F401  (its rows)
 from ranvier.engines.native import windows as _windows  # noqa: F401  (its rows)
 from ranvier.engines.native.draft import Draft, access
 from ranvier.engines.native.groups import only_reader, prologue

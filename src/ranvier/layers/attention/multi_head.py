@@ -9,7 +9,13 @@ from typing import Any
 from ranvier import ops
 from ranvier._check import Interval, Optional, check_parameters
 from ranvier.errors import ShapeError
-from ranvier.layers.attention.parts import Projecting, step_masks, unmasked, weights_of
+from ranvier.layers.attention.parts import (
+    Projecting,
+    attended,
+    step_masks,
+    unmasked,
+    weights_of,
+)
 from ranvier.layers.input_spec import show
 
 
@@ -257,9 +263,11 @@ class MultiHeadAttention(Projecting):
     ) -> tuple[Any, Any]:
         """What the heads give, and their weights; a subclass may do it otherwise."""
         axes = self._attention_axes or ()
+        plain = query.ndim == 4 and not (self._dropout > 0 or return_attention_scores)
+        if plain:
+            return attended(query, key, value, attention_mask, self._key_dim)
         score, combine = _equations(query.ndim, axes)
         scores = ops.einsum(score, self._scaled(query, self._key_dim), key)
-        plain = query.ndim == 4 and not (self._dropout > 0 or return_attention_scores)
         weights = weights_of(scores, attention_mask, len(axes), not plain)
         kept = weights
         if self._dropout > 0:

@@ -12,13 +12,11 @@ from ranvier import constraints, initializers, ops, regularizers
 from ranvier._check import Constraint, Interval, Optional, check_parameters
 from ranvier.errors import ShapeError
 from ranvier.graph import Tensor
+from ranvier.graph.attention import MASKED, attention
 from ranvier.layers.base import Layer
 from ranvier.layers.dropout import Dropout
 from ranvier.layers.input_spec import show
 from ranvier.layers.masks import mask_of, masked
-
-#: A score from which no exponential is left, and far from overflow.
-MASKED = -0.7 * float(np.finfo("float32").max)
 
 
 def causal_mask(queries: Any, keys: Any) -> Any:
@@ -65,6 +63,24 @@ def step_masks(query_mask: Any, value_mask: Any, key_mask: Any) -> list[Any]:
     return found
 
 
+def spread_mask(mask: Any, shape: Any, axes: int) -> Any:
+    """A mask with the axes that it lacks of scores, put in before the positions.
+
+    Raises:
+        ShapeError: RV103 where it has too many.
+    """
+    lacking = len(shape) - mask.ndim
+    if lacking < 0:
+        raise ShapeError(
+            "RV103",
+            f"a mask of shape {show(mask.shape)} for scores of shape {show(shape)}",
+            details="scores are (rows, heads, queries, keys)",
+            fix="an attention_mask (rows, queries, keys)",
+        )
+    place = max(mask.ndim - 2 * axes, 0)
+    return ops.expand_dims(mask, tuple(range(place, place + lacking)))
+
+
 def weights_of(scores: Any, mask: Any, axes: int, empty_is_zero: bool) -> Any:
     """Scores as weights that sum to 1 over the last `axes` axes.
 
@@ -75,23 +91,28 @@ def weights_of(scores: Any, mask: Any, axes: int, empty_is_zero: bool) -> Any:
         empty_is_zero: where nothing counts, weights are 0; otherwise all alike.
     """
     if mask is not None:
-        lacking = scores.ndim - mask.ndim
-        if lacking < 0:
-            raise ShapeError(
-                "RV103",
-                f"a mask of shape {show(mask.shape)} for scores of shape "
-                f"{show(scores.shape)}",
-                details="scores are (rows, heads, queries, keys)",
-                fix="an attention_mask (rows, queries, keys)",
-            )
-        place = max(mask.ndim - 2 * axes, 0)
-        mask = ops.expand_dims(mask, tuple(range(place, place + lacking)))
+        mask = spread_mask(mask, scores.shape, axes)
         scores = ops.where(mask, scores, MASKED)
     last = -1 if axes == 1 else tuple(range(-axes, 0))
     weights = ops.softmax(scores, axis=last)
     return (
         ops.where(mask, weights, 0.0) if empty_is_zero and mask is not None else weights
     )
+
+
+def attended(query: Any, key: Any, value: Any, mask: Any, width: int) -> Any:
+    """What several heads give, and their weights: one operation where that is known.
+
+    Args:
+        query: ``(rows, queries, heads, width)``.
+        key: ``(rows, keys, heads, width)``.
+        value: ``(rows, keys, heads, ...)``.
+        mask: which pairs count; axes that it lacks are put in before the positions.
+        width: scores are divided by its root.
+    """
+    shape = (query.shape[0], query.shape[2], query.shape[1], key.shape[1])
+    masks = [] if mask is None else [spread_mask(mask, shape, 1)]
+    return attention(query, key, value, *masks, scale=1.0 / math.sqrt(width))
 
 
 class Projecting(Layer):

@@ -1,0 +1,242 @@
+// Attention of several heads: scores, mask, softmax and the weighted sum for one (row of the batch, head) after the other,
+// while they are in the cache. Each gives the bits of its body run op by op (graph/attention.py): every element of a product
+// is one chain over the contraction, and sums along a row are reduce.h's.
+//
+//   attention       buf: 0 q, 1 k, 2 v, 3 mask (bytes) or nothing, 4 out, 5 weights [B, H, I, J] or nothing
+//                   weights = softmax(where(mask, (q * scale) k^T, masked)), out = weights v
+//   attention_grad  buf: 0 q, 1 k, 2 v, 3 mask or nothing, 4 weights, 5 g (of out), 6 dq, 7 dk, 8 dv (each or nothing)
+//                   d = weights * (g v^T - sum(g v^T * weights)), 0 where masked;
+//                   dq = (d k) * scale, dk = d^T (q * scale), dv = weights^T g
+//   dim[0..5]    B, H, I (queries), J (keys), D (width of a key), E (width of a value)
+//   dim[6..17]   strides of q, k, v and out (or g): batch, position, head; along a vector it is 1
+//   dim[18..21]  of the mask: batch, head, query, key (1 or, for J == 1, anything)
+//   dim[22..30]  of dq, dk, dv as those above
+//   scalar       0 scale, 1 what a masked score is
+//   units        B * H, the head fastest
+// Scratch: `attention` J * D + I * (D + J) floats and `attention_grad` J * E + I * (D + J), rows rounded up to 16.
+//
+// Keys behind the last one that a few queries see have weights of exactly 0 there, and are left out: of a causal mask that
+// is nearly half. An element of a product is the same then, as 0 times a finite number adds nothing to a sum.
+#pragma once
+#include "gemm_block.h"
+#include "rows.h"
+
+namespace rv::RV_ISA {
+
+// One of the operands of a head: vectors at a stride.
+struct Vectors {
+  float* at;
+  int64_t step;
+};
+RV_INLINE Vectors head_of(const Step& s, int buffer, int dims, int64_t b, int64_t h) {
+  return {static_cast<float*>(s.buf[buffer]) + b * s.dim[dims] + h * s.dim[dims + 2], s.dim[dims + 1]};
+}
+
+// C = A B, or A^T B, on register tiles; every operand row-major in memory.
+template <bool Transposed>
+RV_INLINE void plain_product(const float* a, int64_t lda, const float* b, int64_t ldb, float* c, int64_t ldc,
+                             int64_t rows, int64_t columns, int64_t depth) {
+  TileContext x;
+  x.lda = lda;
+  x.ldb = ldb;
+  x.ldc = ldc;
+  x.ldi = x.lds = x.epilogue = x.jump = 0;
+  x.blocks = 1;
+  tiles<Transposed>(a, b, c, nullptr, c, c, rows, columns, depth, x);
+}
+
+RV_INLINE void scaled_rows(const float* x, int64_t step, float* to, int64_t rows, int64_t columns, float scale) {
+  const vf k = splat(scale);
+  for (int64_t i = 0; i < rows; ++i)
+    each_vector(columns, [&](int64_t j, int64_t left) {
+      store_left(to + i * columns + j, load_left(x + i * step + j, left) * k, left);
+    });
+}
+
+RV_INLINE vi mask_left(const uint8_t* m, int64_t left) {
+  if (left >= W) return load_mask(m);
+  alignas(64) uint8_t t[W] = {};
+  std::memcpy(t, m, static_cast<size_t>(left));
+  return load_mask(t);
+}
+
+RV_INLINE vf join_lanes_max(vf v) {
+  const auto most = [](vf a, vf b) { return fast_max(a, b); };
+#if RV_WIDTH == 16
+  v = join_across<8>(v, most);
+#endif
+#if RV_WIDTH >= 8
+  v = join_across<4>(v, most);
+#endif
+  return join_across<1>(join_across<2>(v, most), most);
+}
+
+// A row of scores to weights. `mask` may be nothing. Returns the largest score.
+RV_INLINE float weigh(float* x, const uint8_t* mask, int64_t n, vf masked) {
+  // A maximum that a NaN has slipped through makes no difference: its exponential is NaN, and so is the sum.
+  vf top = splat(-__builtin_inff());
+  each_vector(n, [&](int64_t i, int64_t left) {
+    vf v = load_left(x + i, left);
+    if (mask) {
+      v = select(mask_left(mask + i, left), v, masked);
+      store_left(x + i, v, left);
+    }
+    if (left < W) v = select(lane_index() < splati(static_cast<int32_t>(left)), v, top);
+    top = fast_max(v, top);
+  });
+  top = join_lanes_max(top);
+  const vf sum = row_sum(n, [&](int64_t i, int64_t left) {
+    const vf e = vexp(load_left(x + i, left) - top);
+    store_left(x + i, e, left);
+    return left >= W ? e : select(lane_index() < splati(static_cast<int32_t>(left)), e, vf{});
+  });
+  each_vector(n, [&](int64_t i, int64_t left) { store_left(x + i, load_left(x + i, left) / sum, left); });
+  return top[0];
+}
+
+// Queries that are computed together: fewer where keys may be left out.
+constexpr int64_t kFewQueries = 16;
+
+// The end of the keys that some of the rows of a mask let through, rounded up; all where a row lets none.
+RV_INLINE int64_t keys_seen(const uint8_t* mask, int64_t step, int64_t rows, int64_t J) {
+  int64_t seen = 0;
+  for (int64_t r = 0; r < rows; ++r, mask += step) {
+    int64_t n = J;
+    while (n >= 8) {
+      uint64_t eight;
+      std::memcpy(&eight, mask + n - 8, 8);
+      if (eight) break;
+      n -= 8;
+    }
+    if (n < 8)
+      while (n > 0 && !mask[n - 1]) --n;
+    if (n == 0) return J;
+    if (n > seen) seen = n;
+  }
+  return least(padded(seen), J);
+}
+// The same for weights that are not 0.
+RV_INLINE int64_t keys_weighed(const float* weights, int64_t rows, int64_t J) {
+  int64_t seen = 0;
+  for (int64_t r = 0; r < rows; ++r, weights += J) {
+    int64_t n = J;
+    while (n > seen && n >= W && !any_lane(as_int(load(weights + n - W)))) n -= W;
+    if (n > seen) seen = n;
+  }
+  return least(padded(seen), J);
+}
+
+RV_INLINE void clear_rows(float* x, int64_t step, int64_t rows, int64_t columns) {
+  if (columns > 0)
+    for (int64_t r = 0; r < rows; ++r) std::memset(x + r * step, 0, static_cast<size_t>(columns) * 4);
+}
+
+static void attention(const Step& s, Frame& f, int worker, int workers) {
+  const int64_t H = s.dim[1], I = s.dim[2], J = s.dim[3], D = s.dim[4], E = s.dim[5], wide = padded(J);
+  float* turned = reinterpret_cast<float*>(f.scratch[worker]);
+  float* scaled = turned + D * wide;
+  float* scores = scaled + padded(I * D);
+  const uint8_t* masks = static_cast<const uint8_t*>(s.buf[3]);
+  const float low = static_cast<float>(s.scalar[1]);
+  const vf masked = splat(low);
+  int64_t first, last;
+  share(s.units, worker, workers, first, last);
+  for (int64_t u = first; u < last; ++u) {
+    const int64_t b = u / H, h = u % H;
+    const Vectors q = head_of(s, 0, 6, b, h), k = head_of(s, 1, 9, b, h), v = head_of(s, 2, 12, b, h),
+                  out = head_of(s, 4, 15, b, h);
+    const uint8_t* mask = masks ? masks + b * s.dim[18] + h * s.dim[19] : nullptr;
+    float* weights = s.buf[5] ? static_cast<float*>(s.buf[5]) + u * I * J : scores;
+    scaled_rows(q.at, q.step, scaled, I, D, static_cast<float>(s.scalar[0]));
+    transpose(k.at, k.step, turned, wide, J, D);
+    // A few rows of scores at a time are made and weighed, then they meet the values.
+    const int64_t block = masks ? kFewQueries : kBlockRows;
+    for (int64_t i = 0; i < I; i += block) {
+      const int64_t rows = least(I - i, block), step = s.dim[20];
+      float* x = weights + i * J;
+      int64_t seen = mask ? keys_seen(mask + i * step, step, rows, J) : J;
+      bool alone = true;  // whether weights behind `seen` are surely 0
+      do {
+        if (!alone) seen = J;
+        alone = true;
+        plain_product<false>(scaled + i * D, D, turned, wide, x, J, rows, seen, D);
+        for (int64_t r = 0; r < rows; ++r) {
+          const float top = weigh(x + r * J, mask ? mask + (i + r) * step : nullptr, seen, masked);
+          alone = alone && (seen == J || top > 0.99f * low);
+        }
+      } while (!alone);
+      clear_rows(x + seen, J, rows, J - seen);
+      plain_product<false>(x, J, v.at, v.step, out.at + i * out.step, out.step, rows, E, seen);
+    }
+  }
+}
+
+static void attention_grad(const Step& s, Frame& f, int worker, int workers) {
+  const int64_t H = s.dim[1], I = s.dim[2], J = s.dim[3], D = s.dim[4], E = s.dim[5], wide = padded(J);
+  float* turned = reinterpret_cast<float*>(f.scratch[worker]);
+  float* scaled = turned + E * wide;
+  float* slopes = scaled + padded(I * D);
+  const uint8_t* masks = static_cast<const uint8_t*>(s.buf[3]);
+  const vf scale = splat(static_cast<float>(s.scalar[0]));
+  const int64_t block = masks ? kFewQueries : I;
+  int64_t first, last;
+  share(s.units, worker, workers, first, last);
+  for (int64_t u = first; u < last; ++u) {
+    const int64_t b = u / H, h = u % H;
+    const Vectors q = head_of(s, 0, 6, b, h), k = head_of(s, 1, 9, b, h), v = head_of(s, 2, 12, b, h),
+                  g = head_of(s, 5, 15, b, h), dq = head_of(s, 6, 22, b, h), dk = head_of(s, 7, 25, b, h),
+                  dv = head_of(s, 8, 28, b, h);
+    const float* weights = static_cast<const float*>(s.buf[4]) + u * I * J;
+    const bool sloped = s.buf[6] || s.buf[7];
+    if (sloped) transpose(v.at, v.step, turned, wide, J, E);
+    if (s.buf[7]) scaled_rows(q.at, q.step, scaled, I, D, static_cast<float>(s.scalar[0]));
+    for (int64_t i = 0; i < I; i += block) {
+      const int64_t rows = least(I - i, block);
+      const float* weight = weights + i * J;
+      float* d = slopes + i * J;
+      const int64_t seen = masks ? keys_weighed(weight, rows, J) : J;
+      if (sloped) {
+        plain_product<false>(g.at + i * g.step, g.step, turned, wide, d, J, rows, seen, E);
+        for (int64_t r = 0; r < rows; ++r) {
+          float* x = d + r * J;
+          const float* y = weight + r * J;
+          const uint8_t* mask = masks ? masks + b * s.dim[18] + h * s.dim[19] + (i + r) * s.dim[20] : nullptr;
+          const vf mean =
+              row_sum(seen, [&](int64_t j, int64_t left) { return load_left(x + j, left) * load_left(y + j, left); });
+          each_vector(seen, [&](int64_t j, int64_t left) {
+            vf t = load_left(y + j, left) * (load_left(x + j, left) - mean);
+            if (mask) t = select(mask_left(mask + j, left), t, vf{});
+            store_left(x + j, t, left);
+          });
+        }
+        clear_rows(d + seen, J, rows, J - seen);
+      }
+      if (s.buf[6]) {
+        float* to = dq.at + i * dq.step;
+        plain_product<false>(d, J, k.at, k.step, to, dq.step, rows, D, seen);
+        for (int64_t r = 0; r < rows; ++r)
+          each_vector(D, [&](int64_t j, int64_t left) {
+            float* x = to + r * dq.step + j;
+            store_left(x, load_left(x, left) * scale, left);
+          });
+      }
+    }
+    // Sums over the queries, piece by piece of the keys: none before the first block that sees a piece adds to it.
+    int64_t done = 0;
+    for (int64_t i = 0; i < I && done < J; i += block) {
+      const int64_t seen = masks ? keys_weighed(weights + i * J, least(I - i, block), J) : J, keys = seen - done;
+      if (keys <= 0) continue;
+      if (s.buf[7])
+        plain_product<true>(slopes + i * J + done, J, scaled + i * D, D, dk.at + done * dk.step, dk.step, keys, D,
+                            I - i);
+      if (s.buf[8])
+        plain_product<true>(weights + i * J + done, J, g.at + i * g.step, g.step, dv.at + done * dv.step, dv.step, keys,
+                            E, I - i);
+      done = seen;
+    }
+    if (s.buf[7] && done < J) clear_rows(dk.at + done * dk.step, dk.step, J - done, D);
+    if (s.buf[8] && done < J) clear_rows(dv.at + done * dv.step, dv.step, J - done, E);
+  }
+}
+
+}  // namespace rv::RV_ISA
