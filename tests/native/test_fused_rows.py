@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from strategies import run
 
+import ranvier
+from ranvier import layers
 from ranvier.engines.native import engine as native
 from ranvier.engines.native import sequences
 from ranvier.graph import Spec, trace
@@ -133,3 +135,22 @@ def test_layer_norm(shape: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
     specs = {name: Spec(x.shape, "float32") for name, x in given.items()}
     same_bits(trace(step, specs), given, monkeypatch)
+
+
+def test_rows_of_a_narrow_product() -> None:
+    """A narrow batch lies by columns; what normalises its rows wants them as rows."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(33, 4)).astype("f4"), rng.normal(size=(33, 1)).astype("f4")
+
+    def trained(engine: str) -> list[Any]:
+        ranvier.utils.set_random_seed(4)
+        parts = [layers.Dense(6), layers.BatchNormalization()]
+        parts += [layers.LayerNormalization(), layers.Dropout(0.3, seed=1)]
+        parts += [layers.Dense(6), layers.PReLU(), layers.Dense(1)]
+        model = ranvier.Sequential([layers.Input((4,)), *parts])
+        model.compile(ranvier.optimizers.SGD(0.1), "mse", engine=engine)
+        model.fit(x, y, batch_size=33, epochs=3, verbose=0)
+        return [*model.get_weights(), model.predict(x, verbose=0)]
+
+    for a, b in zip(trained("native"), trained("reference"), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)

@@ -607,7 +607,8 @@ def test_products_with_a_bias_for_each_row(kind, shape):
 
 
 @pytest.mark.parametrize(
-    ("rows", "columns", "parts"), [(40, 3, 5), (900, 17, 7), (70, 130, 1), (3000, 64, 3)]
+    ("rows", "columns", "parts"),
+    [(40, 3, 5), (900, 17, 7), (70, 130, 1), (3000, 64, 3)],
 )
 def test_moments_of_channels(rows, columns, parts):
     """Means far from 0 cost no digits of the variance."""

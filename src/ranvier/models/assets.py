@@ -51,7 +51,8 @@ def take_assets(model: Layer, members: Mapping[str, bytes], path: Any) -> None:
         path: its name, for messages.
 
     Raises:
-        FileError: RV601 when a file is named strangely, or a layer does not take it.
+        FileError: RV601 when a file is named strangely, belongs to no layer, or its layer
+            does not take it.
     """
     given = {
         name.removeprefix(ASSETS): data
@@ -64,6 +65,7 @@ def take_assets(model: Layer, members: Mapping[str, bytes], path: Any) -> None:
         parts = PurePosixPath(name.replace("\\", "/")).parts
         if not parts or ".." in parts or name.startswith("/") or ":" in name:
             raise fault_of(path, f"member {ASSETS}{name[:80]!r} has no proper name")
+    left = set(given)
     for place in places(model):
         inside = f"{place.path}/" if place.path else ""
         files = {
@@ -71,14 +73,22 @@ def take_assets(model: Layer, members: Mapping[str, bytes], path: Any) -> None:
             for name, data in given.items()
             if name.startswith(inside)
         }
+        if not isinstance(place.owner, HostLayer) and not hasattr(
+            place.owner, "load_assets"
+        ):
+            continue
+        left -= {inside + name for name in files}
         with damaged(path, f"{place.label} does not take its files"):
             _read(place.owner, files)
+    if left:
+        name = min(left)
+        raise fault_of(path, f"member {ASSETS}{name[:80]} belongs to no layer")
 
 
 def _read(owner: Any, files: Mapping[str, bytes]) -> None:
     if isinstance(owner, HostLayer):
         owner.take_assets(files)
-    elif hasattr(owner, "load_assets"):
+    else:
         with tempfile.TemporaryDirectory() as folder:
             for name, data in files.items():
                 file = Path(folder, name)

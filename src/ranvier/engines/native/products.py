@@ -109,7 +109,10 @@ def emit_product(low: Lowering, node: Node, group: Group) -> None:
     """A product whose result only lives in the tiles that ``group`` reads."""
     operands(low, node)
     found = analyse(low, node, all(v.columns for v in group.stores.values()))
-    assert found is not None
+    if found is None:
+        # It has a kernel by columns only, and rows of the results are wanted.
+        _emit_apart(low, node, group)
+        return
     if found.turned:
         group = group.turned()
     simple = match_epilogue(group, found)
@@ -120,13 +123,24 @@ def emit_product(low: Lowering, node: Node, group: Group) -> None:
     try:
         _emit(low, node, found, None, group=group)
     except ValueError:
-        # Leading axes of an operand do not join: the program runs on its own.
+        # Leading axes of an operand do not join.
         to = low.laid(node) if found.turned else low.new(low.shape(node), node.dtype)
         to = turned(to) if found.turned else to
         _emit(low, node, found, to)
         group.leaves[node] = to
         group.accumulator = None
         emit_program(low, group)
+
+
+def _emit_apart(low: Lowering, node: Node, group: Group) -> None:
+    """A product that is kept, and the program that reads it on its own."""
+    found = analyse(low, node, node in low.by_columns)
+    assert found is not None
+    to = low.laid(node)
+    _emit(low, node, found, turned(to) if found.turned else to)
+    group.leaves[node] = to
+    group.accumulator = None
+    emit_program(low, group)
 
 
 def lower_product(low: Lowering, node: Node) -> View:
