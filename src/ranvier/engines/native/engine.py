@@ -116,7 +116,10 @@ class NativeExecutable:
         checked = bool(config.get("RANVIER_VERIFY"))
         if checked:
             verify(graph, "tracing")
-        self.simplified = simplify(flatten(simplify(graph, _has_kernel)), _has_kernel)
+        self.simplified = simplify(graph, _has_kernel)
+        flat = flatten(self.simplified)
+        if flat is not self.simplified:
+            self.simplified = simplify(flat, _has_kernel)
         if checked:
             verify(self.simplified, "simplify")
         _refuse_unknown(self.simplified.nodes())

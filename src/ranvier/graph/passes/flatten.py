@@ -21,7 +21,13 @@ _HOSTS = frozenset(("conv", "window"))
 
 
 def flatten(graph: Graph) -> Graph:
-    """The same graph with such products, and their company, on matrices."""
+    """The same graph with such products, and their company, on matrices.
+
+    Returns:
+        The graph itself where there are none.
+    """
+    if not any(_of_last_axis(node) for node in graph.nodes()):
+        return graph
     flat = _Flattening()
     results = flat.run(graph.results())
     found = iter(results)
@@ -31,6 +37,15 @@ def flatten(graph: Graph) -> Graph:
         {variable: next(found) for variable in graph.updates},
         {name: next(found) for name in graph.checks},
     )
+
+
+def _of_last_axis(node: Node) -> bool:
+    """Whether a node is the product of the last axis of a sequence with a matrix."""
+    if node.op.name != "dot_general" or len(node.shape) < 3:
+        return False
+    (ca, _), (batch, _) = node.attrs["contract"], node.attrs["batch"]
+    a, b = node.inputs
+    return not batch and tuple(ca) == (len(a.shape) - 1,) and len(b.shape) == 2
 
 
 class _Flattening:
@@ -74,13 +89,12 @@ class _Flattening:
         if isinstance(node.spec, tuple) or len(node.shape) < 3:
             return None
         if node.op.name == "dot_general":
-            (ca, cb), (batch, _) = node.attrs["contract"], node.attrs["batch"]
-            a, b = node.inputs
-            last = not batch and tuple(ca) == (len(a.shape) - 1,)
-            if not last or len(b.shape) != 2:
+            if not _of_last_axis(node):
                 return None
+            a, b = node.inputs
             given = [self._matrix(a), self.memo[b]]
-            attrs = {"contract": ((1,), tuple(cb)), "batch": ((), ())}
+            columns = tuple(node.attrs["contract"][1])
+            attrs = {"contract": ((1,), columns), "batch": ((), ())}
             return make(node.op, given, attrs)
         elementwise = node.op.family == "elementwise" and node.op.name != "check_range"
         if not elementwise and node.op.name not in _ELEMENTWISE:
