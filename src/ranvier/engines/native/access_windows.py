@@ -55,9 +55,9 @@ def _conv(p: Part) -> None:
     flags = p.dim(21)
     if flags & BIAS:
         p.read(3, 0, [(total, 1)], FLOAT)
-    line = [(wide, p.dim(23)), (total, 1)]
+    rows = [(wide, p.dim(23)), (total, 1)]
     if flags & SIDE:
-        p.read(4 if flags & APART else 3, at, line, FLOAT)
+        p.read(4 if flags & APART else 3, at, rows, FLOAT)
     if p.step.program is not None:
         for c0 in range(0, total, PANEL):
             p.block(
@@ -68,7 +68,7 @@ def _conv(p: Part) -> None:
                 False,
             )
     else:
-        p.write(2, at, line, FLOAT)
+        p.write(2, at, rows, FLOAT)
 
 
 @rule("conv_kernel")

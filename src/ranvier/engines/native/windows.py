@@ -486,11 +486,10 @@ def _phase(
     g = c.geometry
     if pool is not None:  # no positions but those in windows
         _, kh, kw = pool.window
-        _, high, wide = axes
         axes = (
             axes[0],
-            replace(high, count=high.count // kh * kh),
-            replace(wide, count=wide.count // kw * kw),
+            replace(axes[1], count=axes[1].count // kh * kh),
+            replace(axes[2], count=axes[2].count // kw * kw),
         )
     channels, columns = x.shape[-1], c.to[-1]
     often = columns // channels if c.deep else 1
@@ -538,7 +537,7 @@ def _phase(
         units = lines // kh
         moves[2] = columns
         moves[1] = counts[2] // kw * columns
-    dims = [
+    dims: list[int] = [
         c.to[0],
         c.depth,
         len(met),
@@ -860,12 +859,12 @@ def _window_spread(low: Lowering, node: Node) -> View:
     if window is not None and node.dtype == "float32" and index.dtype == "uint8":
         wide = low.new(low.shape(node), node.dtype)
         at = (wide.buffer, wide.shape, wide.strides, wide.dtype)
-        to = Spread(*at, values=g, taps=index, window=window)
+        spread = Spread(*at, values=g, taps=index, window=window)
         readers = low.consumers[node]
         if node not in low.external and all(
-            _reads_windows(low, c, node, to) for c in readers
+            _reads_windows(low, c, node, spread) for c in readers
         ):
-            return to
+            return spread
     to = low.room(node)
     _window_step(low, node, "window_spread", [g, index, to], 2)
     if to.size and (g.size == 0 or index.size == 0):
