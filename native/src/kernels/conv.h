@@ -55,7 +55,8 @@
 
 namespace rv::RV_ISA {
 
-constexpr int64_t kConvTurned = 64, kConvDepthwise = 128, kConvFramed = 256, kConvPooled = 512, kConvSpread = 1024, kConvSpreadG = 2048;
+constexpr int64_t kConvTurned = 64, kConvDepthwise = 128, kConvFramed = 256, kConvPooled = 512, kConvSpread = 1024,
+                  kConvSpreadG = 2048;
 constexpr int64_t kConvBlock = 48;        // positions whose sums are held at once
 constexpr int64_t kConvBytes = 24 << 10;  // of w per pass over them: what stays in L1
 constexpr int64_t kPieceRows = 24;        // most rows of a piece
