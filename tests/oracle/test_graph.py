@@ -14,6 +14,7 @@ from strategies import draw, named, run, specs_of
 from ranvier.graph import COMPOSITES, Spec, trace
 from ranvier.graph import composites as _  # noqa: F401  (fills the registry)
 from ranvier.graph import functions as f
+from ranvier.graph.attention import MASKED
 from ranvier.graph.control import scan
 from ranvier.graph.passes.grad import gradients
 
@@ -37,7 +38,66 @@ def _adam(
     return w - m * alpha / (jnp.sqrt(v) + eps), m, v
 
 
+def _attention(q: Any, k: Any, v: Any, *mask: Any, scale: float) -> Any:
+    scores = jnp.einsum("bihd,bjhd->bhij", q, k) * scale
+    if mask:
+        scores = jnp.where(mask[0], scores, MASKED)
+    weights = jax.nn.softmax(scores)
+    return jnp.einsum("bhij,bjhe->bihe", weights, v), weights
+
+
+def _attention_grad(
+    w: Any, g: Any, q: Any, k: Any, v: Any, *mask: Any, scale: float
+) -> Any:
+    """By the chain rule of a softmax that has given these weights."""
+    by_weights = jnp.einsum("bihe,bjhe->bhij", g, v)
+    slopes = w * (by_weights - jnp.sum(by_weights * w, axis=-1, keepdims=True))
+    slopes = jnp.where(mask[0], slopes, 0.0) if mask else slopes
+    return (
+        jnp.einsum("bhij,bjhd->bihd", slopes, k) * scale,
+        jnp.einsum("bhij,bihd->bjhd", slopes, q) * scale,
+        jnp.einsum("bhij,bihe->bjhe", w, g),
+    )
+
+
+def _layer_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+    factor = 1 / jnp.sqrt(jnp.var(x, axis=-1, keepdims=True) + epsilon)
+    normal = (x - jnp.mean(x, axis=-1, keepdims=True)) * factor
+    return normal * gamma + beta, normal, factor
+
+
+def _layer_norm_grad(normal: Any, factor: Any, gamma: Any, g: Any) -> Any:
+    e, axes = g * gamma, tuple(range(g.ndim - 1))
+    inner = jnp.mean(e * normal, axis=-1, keepdims=True)
+    d_x = factor * (e - jnp.mean(e, axis=-1, keepdims=True) - normal * inner)
+    return d_x, jnp.sum(normal * g, axis=axes), jnp.sum(g, axis=axes)
+
+
+def _channels(x: Any) -> tuple[int, ...]:
+    return tuple(range(x.ndim - 1))
+
+
+def _exact_gelu(x: Any) -> Any:
+    return jax.nn.gelu(x, approximate=False)
+
+
 THEIRS: dict[str, Callable[..., Any]] = {
+    "attention": _attention,
+    "attention_grad": _attention_grad,
+    "capped_relu": lambda x, cap: jnp.clip(x, 0, cap),
+    "channel_moments": lambda x: (
+        jnp.mean(x, axis=_channels(x)),
+        jnp.var(x, axis=_channels(x)),
+    ),
+    "channel_sums": lambda g, x: (
+        jnp.sum(g, axis=_channels(x)),
+        jnp.sum(g * x, axis=_channels(x)),
+    ),
+    "gelu": _exact_gelu,
+    "gelu_grad": lambda x, g: jax.vjp(_exact_gelu, x)[1](g)[0],
+    "layer_norm": _layer_norm,
+    "layer_norm_grad": _layer_norm_grad,
+    "scale_shift": lambda x, factor, shift: x * factor + shift,
     "relu": jax.nn.relu,
     "softmax": jax.nn.softmax,
     "log_softmax": jax.nn.log_softmax,
@@ -72,7 +132,7 @@ def test_composites(record: Any, case: Any, engine: str) -> None:
     """Values, and gradients for a random weighting of the results."""
     arrays = draw(case)
     floats = [i for i, a in enumerate(arrays) if a.dtype.kind == "f"]
-    theirs = several(THEIRS[record.name](*arrays))
+    theirs = several(THEIRS[record.name](*arrays, **dict(case.attrs)))
     rng = np.random.default_rng(0)
     weights = [np.float32(rng.normal(size=t.shape)) for t in theirs]
 
@@ -87,7 +147,7 @@ def test_composites(record: Any, case: Any, engine: str) -> None:
         }
 
     def scalar(*xs: Any) -> Any:
-        ys = several(THEIRS[record.name](*xs))
+        ys = several(THEIRS[record.name](*xs, **dict(case.attrs)))
         return sum(jnp.sum(y * w) for y, w in zip(ys, weights, strict=True))
 
     specs = {f"x{i}": s for i, s in enumerate(specs_of(arrays))}
