@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from ranvier import layers
 from ranvier.engines.native import engine, trial
 from ranvier.engines.native.draft import Draft, access
 from ranvier.engines.native.traffic import Verdict, crossing_ns, judge, plan_ns
-from ranvier.engines.native.trial import SECONDS, Trial
+from ranvier.engines.native.trial import LONGER, PAUSE, SECONDS, Trial
 from ranvier.engines.native.values import Buffer, View
 
 
@@ -52,17 +53,29 @@ def test_several_workers_where_measurements_say_so(
     assert {p.workers for p in plans} == workers
 
 
-def test_the_faster_plan_goes_on() -> None:
+def test_the_faster_plan_goes_on_until_another_round_says_otherwise() -> None:
     race = Trial("one", "two", 1e6)
     assert race.batches == 5
     for plan, (batches, seconds) in ((0, (5, 0.03)), (0, (2, 0.02)), (1, (5, 0.04))):
+        assert race.trying
         assert race.turn == plan
         assert race.best == "one"
         race.took(plan, batches, seconds)
     assert race.turn == 1
     race.took(1, 2, 0.01)  # by batch: 6 and 10 ms, 8 and 5 ms
-    assert race.turn is None
-    assert race.best == "two"
+    assert not race.trying
+    assert (race.best, race.turn) == ("two", 1)
+    assert race.batches == math.ceil(PAUSE / 0.005)
+    race.took(1, race.batches, 0.75 * PAUSE)
+    assert not race.trying
+    race.took(1, race.batches, 0.5 * PAUSE)
+    # The next round begins with the plan that runs anyway, and knows nothing of the last.
+    for plan, batches in ((1, 4), (0, 5)):
+        assert race.trying
+        assert (race.best, race.turn) == ("two", plan)
+        race.took(plan, batches, SECONDS)
+    assert (race.best, race.turn) == ("one", 0)
+    assert race.batches == math.ceil(LONGER * PAUSE / (SECONDS / 5))
     assert Trial("one", "two", 1e9).batches == 2
 
 
@@ -103,7 +116,7 @@ def test_a_trial_changes_no_bit(monkeypatch: Any) -> None:
             if verdict is Verdict.SEVERAL:
                 assert full.trial is None
             else:
-                assert full.trial.turn is None
+                assert not full.trial.trying
                 assert full.best is full.trial.plans[better]
                 first = 1 if verdict is Verdict.PERHAPS_ONE else 2
                 assert full.best.workers == (first if better == 0 else 3 - first)

@@ -213,9 +213,9 @@ class NativeExecutable:
                 taps=taps,
                 tick=_after(record.steps, tick),
             )
-            if piece.trial is not None:
+            if piece.trial is not None and result.steps:
                 spent = perf_counter() - started
-                piece.trial.took(piece.turn, end - begin, spent)
+                piece.trial.took(piece.turn, result.steps, spent)
             record.steps += result.steps
             record.rows += result.rows
             parts.append(found)
@@ -425,22 +425,28 @@ def _pieces(
             collected, and one tap serves both plans only if they place buffers alike.
     """
     trial = None if full is None or apart else full.trial
-    while trial is not None and trial.turn is not None and first < whole:
-        turn, end = trial.turn, min(first + trial.batches, whole)
+    while trial is not None and first < whole:
+        turn, end = trial.turn, first + trial.batches
+        if end >= whole and not trial.trying:
+            break
+        end = min(end, whole)
         yield _Piece(trial.plans[turn], None, first, end, trial, turn)
         first = end
+    if first >= whole:
+        trial = None
     if full is not None:
         full = full.best
         if tail is not None and tail.trial is not None:
             # Plans for different numbers of workers run one after the other.
             alike = (p for p in tail.trial.plans if p.workers == full.workers)
             tail = next(alike, tail)
+    turn = 0 if trial is None else trial.turn
     # A plan is safe for as many workers as it was made for, or fewer.
     if apart or (full and tail and full.workers != tail.workers):
-        yield _Piece(full, None, first, whole)
+        yield _Piece(full, None, first, whole, trial, turn)
         yield _Piece(tail, tail, max(first, whole), last)
     else:
-        yield _Piece(full or tail, tail, first, last)
+        yield _Piece(full or tail, tail, first, last, trial, turn)
 
 
 def _tell(plan: Plan, workers: int, sizes: Mapping[str, int], cost: float) -> None:
