@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,6 +23,8 @@ from ranvier.graph.trace import apply
 Array = np.ndarray[Any, Any]
 #: Buffers, integers, scalars, units, program.
 Case = tuple[list[Array | None], list[int], list[float], int, Any]
+#: Positions of a window in `through_windows`.
+WINDOW = (3, 2)
 
 
 def normal(*shape: int, seed: int = 0) -> Array:
@@ -77,6 +80,10 @@ def cases(builder: PlanBuilder, kernel: str) -> Iterator[Case]:
                 size = -(-ref.bytes // 4)
                 known[key] = rng.normal(size=size).astype("float32")
             bufs.append(known[key])
+        if kernel.endswith("_windows"):  # what was kept are positions of a window
+            kept = bufs[6]
+            assert kept is not None
+            bufs[6] = rng.integers(0, math.prod(WINDOW), kept.nbytes).astype("uint8")
         yield bufs, list(step.dims), list(step.scalars), step.units, step.program
 
 
@@ -97,7 +104,7 @@ def steps(kernel: str, *records: str) -> Callable[[], Iterator[Case]]:
                     yield from cases(builder, kernel)
         if kernel == "conv":
             yield from with_epilogues()
-        if kernel in ("conv", "conv_kernel"):
+        if kernel.startswith("conv"):
             yield from through_windows(kernel)
 
     return found
@@ -140,13 +147,15 @@ def through_windows(kernel: str) -> Iterator[Case]:
     shapes = [
         ((3, 7, 9, 3), (3, 3, 3, 70), attrs(2, 1, 1)),
         ((2, 9, 8, 6), (2, 3, 1, 6), attrs(2, 1, 1, 1, 6)),
+        ((2, 9, 8, 48), (5, 3, 48, 20), attrs(2, 1, 1)),
+        ((3, 14, 9, 32), (2, 1, 32, 40), attrs(2, 2)),
     ]
     for x, w, a in shapes:
         given = {"x0": normal(*x), "x1": normal(*w, seed=1), "x2": normal(w[-1])}
 
         def step(t: Any, a: Any = a) -> dict[str, Any]:
             y = relu(apply(REGISTRY["conv"], t["x0"], t["x1"], **a) + t["x2"])
-            z = ops.max_pool(y, (3, 2))
+            z = ops.max_pool(y, WINDOW)
             dx, dw = gradients(f.sum(z), [t["x0"], t["x1"]])
             return {"z": z, "dx": dx, "dw": dw}
 
@@ -162,6 +171,8 @@ def through_windows(kernel: str) -> Iterator[Case]:
 CASES = {
     "conv": steps("conv", "conv", "conv_input"),
     "conv_kernel": steps("conv_kernel", "conv_kernel"),
+    "conv_input_windows": steps("conv_input_windows"),
+    "conv_kernel_windows": steps("conv_kernel_windows"),
     "window_max": steps("window_max", "window_argmax"),
     "window_pick": steps("window_pick", "window_pick"),
     "window_spread": steps("window_spread", "window_spread"),

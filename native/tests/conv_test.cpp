@@ -1,4 +1,4 @@
-// Checks convolution, its weight gradient and the largest of windows, bit for bit, against one scalar chain of madd per
+// Checks convolution, its gradients (also through windows) and the largest of windows, bit for bit, against one scalar chain of madd per
 // element; built once per ISA, as gemm_test.cpp. Workers vary; nothing outside the result may change.
 #include <cmath>
 #include <cstdio>
@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "../src/kernels/conv.h"
+#include "../src/kernels/conv_windows.h"
 #include "../src/kernels/pool.h"
 #include "gemm_setup.h"
 
@@ -217,6 +218,107 @@ static void largest(int64_t n, int64_t h, int64_t w, int64_t c, int64_t k, int64
   check("window_spread", s, window_spread, 2, spread, what);
 }
 
+// Gradients through windows of kh x kw, against the sums over all positions with their zeros.
+static void through(const Shape& g, int64_t kh, int64_t kw) {
+  char what[160];
+  std::snprintf(what, sizeof what, "%ldx%ldx%ldx%ld, %ld filters of %ldx%ld, stride %ld, padding %ld, window %ldx%ld",
+                long(g.n), long(g.h), long(g.w), long(g.c), long(g.f), long(g.kh), long(g.kw), long(g.stride),
+                long(g.pad), long(kh), long(kw));
+  const int64_t oh = ((g.h + 2 * g.pad - g.kh) / g.stride + 1) / kh,
+                ow = ((g.w + 2 * g.pad - g.kw) / g.stride + 1) / kw;
+  const int64_t high = oh * kh, wide = ow * kw, taps = g.kh * g.kw, windows = oh * ow;
+  const Array x = drawn(g.n * g.h * g.w * g.c), w = drawn(taps * g.c * g.f), bias = drawn(g.c);
+  Array values = drawn(g.n * windows * g.f), y(size_t(g.n * high * wide * g.f), 0.0f);
+  std::vector<uint8_t> kept(values.size());
+  for (int64_t n = 0, at = 0; n < g.n; ++n)
+    for (int64_t o = 0; o < windows; ++o)
+      for (int64_t j = 0; j < g.f; ++j, ++at) {
+        const int64_t tap = int64_t((draw() + 2) * 1000) % (kh * kw);
+        if (at % 3 == 0) values[size_t(at)] = 0;
+        kept[size_t(at)] = uint8_t(tap);
+        const int64_t r = o / ow * kh + tap / kw, q = o % ow * kw + tap % kw;
+        y[size_t(((n * high + r) * wide + q) * g.f + j)] = values[size_t(at)];
+      }
+  // The gradient of the input.
+  const int64_t reach_h = (high - 1) * g.stride + g.kh, reach_w = (wide - 1) * g.stride + g.kw;
+  const int64_t fh = reach_h > g.h + g.pad ? reach_h : g.h + g.pad, fw = reach_w > g.w + g.pad ? reach_w : g.w + g.pad;
+  std::vector<int32_t> table;
+  for (int64_t t = 0; t < taps; ++t) table.push_back(int32_t((t / g.kw * fw + t % g.kw) * kStripe));
+  Step s = {};
+  s.buf[0] = ptr(values), s.buf[1] = ptr(w), s.buf[3] = ptr(bias), s.buf[5] = table.data(), s.buf[6] = kept.data();
+  const int64_t d[] = {g.n,     g.f, taps,  g.c,   oh,  ow, kh, kw, g.stride * fw * kStripe, g.stride * kStripe,
+                       fh * fw, fw,  g.pad, g.pad, g.h, g.w};
+  std::memcpy(s.dim, d, sizeof d);
+  s.dim[21] = 1;
+  s.dim[23] = g.c;
+  s.units = int32_t(g.n);
+  Array expected(size_t(g.n * g.h * g.w * g.c + 64), kGuard);
+  for (int64_t n = 0, at = 0; n < g.n; ++n)
+    for (int64_t r = 0; r < g.h; ++r)
+      for (int64_t q = 0; q < g.w; ++q)
+        for (int64_t c = 0; c < g.c; ++c, ++at) {
+          float sum = 0;
+          for (int64_t t = 0; t < taps; ++t) {
+            const int64_t p = r + g.pad - t / g.kw, v = q + g.pad - t % g.kw;
+            if (p < 0 || v < 0 || p % g.stride || v % g.stride || p / g.stride >= high || v / g.stride >= wide)
+              continue;
+            for (int64_t j = 0; j < g.f; ++j)
+              sum = madd1(y[size_t(((n * high + p / g.stride) * wide + v / g.stride) * g.f + j)],
+                          w[size_t((t * g.c + c) * g.f + j)], sum);
+          }
+          expected[size_t(at)] = sum + bias[size_t(c)];
+        }
+  check("conv_input_windows", s, conv_input_windows, 2, expected, what);
+  // The gradient of the kernel, of runs of whole vectors.
+  const int64_t run = g.kw * g.c;
+  if (run % kStripe) return;
+  table.clear();
+  const bool framed = g.pad > 0;
+  const int64_t band = framed ? kh : high, line = (framed ? reach_w : g.w) * g.c;
+  for (int64_t k = 0; k < g.kh; ++k) {
+    table.push_back(int32_t(k * line));
+    table.push_back(int32_t(k * run));
+  }
+  table.push_back(int32_t(kh));
+  table.push_back(int32_t(kw));
+  const int64_t groups = (g.kh + kRunsAtOnce - 1) / kRunsAtOnce, parts = (run + kRunFloats - 1) / kRunFloats;
+  const int64_t e[] = {g.n,      g.c,
+                       g.kh,     g.f,
+                       1,        1,
+                       high,     wide,
+                       1,        g.stride,
+                       g.stride, 1,
+                       g.h,      g.w,
+                       g.c,      0,
+                       g.pad,    g.pad,
+                       reach_w,  (band - 1) * g.stride + g.kh,
+                       1,        framed ? kConvFramed : 0,
+                       g.f,      g.f,
+                       windows,  0,
+                       0,        band,
+                       1,        (g.kh + groups - 1) / groups,
+                       run,      (run / kStripe + parts - 1) / parts * kStripe};
+  std::memcpy(s.dim, e, sizeof e);
+  s.buf[0] = ptr(x), s.buf[1] = ptr(values), s.buf[3] = nullptr, s.buf[5] = table.data();
+  s.units = int32_t(groups * parts * ((g.f + kStripe - 1) / kStripe));
+  expected.assign(size_t(taps * g.c * g.f + 64), kGuard);
+  for (int64_t t = 0, at = 0; t < taps; ++t)
+    for (int64_t c = 0; c < g.c; ++c)
+      for (int64_t f = 0; f < g.f; ++f, ++at) {
+        float sum = 0;
+        for (int64_t n = 0; n < g.n; ++n)
+          for (int64_t o = 0; o < high; ++o)
+            for (int64_t p = 0; p < wide; ++p) {
+              const int64_t r = o * g.stride + t / g.kw - g.pad, q = p * g.stride + t % g.kw - g.pad;
+              if (r >= 0 && r < g.h && q >= 0 && q < g.w)
+                sum = madd1(x[size_t(((n * g.h + r) * g.w + q) * g.c + c)],
+                            y[size_t(((n * high + o) * wide + p) * g.f + f)], sum);
+            }
+        expected[size_t(at)] = sum;
+      }
+  check("conv_kernel_windows", s, conv_kernel_windows, 2, expected, what);
+}
+
 int main() {
   for (const Shape& g : std::initializer_list<Shape>{{2, 7, 9, 3, 5, 3, 3, 1, 1},
                                                      {1, 5, 60, 1, 33, 3, 3, 1, 1},
@@ -229,6 +331,11 @@ int main() {
   }
   shape({2, 9, 12, 5, 20, 3, 4, 1, 0}, false);
   shape({2, 9, 12, 5, 20, 3, 4, 1, 0}, true);
+  through({3, 9, 8, 32, 40, 3, 3, 1, 0}, 2, 2);
+  through({2, 9, 8, 48, 20, 5, 3, 1, 1}, 3, 2);
+  through({2, 14, 9, 16, 70, 2, 1, 2, 0}, 2, 3);
+  through({2, 7, 9, 3, 17, 3, 3, 1, 1}, 1, 2);
+  through({1, 12, 12, 7, 130, 4, 4, 1, 2}, 4, 4);
   for (int64_t c : {1, 5, 16, 37}) {
     largest(2, 8, 9, c, 2, 2, 0);
     largest(1, 7, 6, c, 3, 2, 1);

@@ -4,6 +4,7 @@
 #include "attention.h"
 #include "channels.h"
 #include "conv.h"
+#include "conv_windows.h"
 #include "dots.h"
 #include "elementwise.h"
 #include "gather.h"

@@ -23,8 +23,7 @@
 //                64 w is turned: its element (t, c, j) is w[t][j][c]; 128 depthwise: every channel by itself;
 //                256 A is copied into a frame, a band of lines at a time (it is padded, or repeated);
 //                512 pooled: only the largest of each window of positions is kept, see below;
-//                1024, 2048 spread: A (1024, conv), or G (2048, conv_kernel), is what window_spread (pool.h) would
-//                write, see below
+//                2048 spread (conv_kernel): G is what window_spread (pool.h) would write, see below
 //   dim[22]      columns of w over all groups
 //   dim[23..26]  floats in C from a position to the next along W, H, D, and from a row of the batch to the next;
 //                conv_kernel: dim[23] of G
@@ -39,10 +38,9 @@
 //   pooled       conv: windows lie side by side; the table ends with their positions along H and W. OH and OW are
 //                positions in windows, dim[23] is dense, C has the largest of each window after bias and relu, buf[4] (or
 //                nothing) the number of its position, a byte, as window_max (pool.h) has it. Unit: a line of windows.
-//   spread       buf[0], or buf[1], has the values of windows, dense, and buf[6] their taps, bytes; the table ends with the
-//                positions of a window along H and W. Windows lie side by side from the first position on, and what lies
-//                in none is not among the positions. conv: one group, framed, and the frame has all of a line. dim[31]
-//                (conv_kernel: dim[24]) windows of a row of the batch.
+//   spread       buf[1] has the values of windows, dense, and buf[6] their taps, bytes; the table ends with the positions
+//                of a window along H and W. Windows lie side by side from the first position on, and what lies in none is
+//                not among the positions. dim[24] windows of a row of the batch.
 //   program      conv: C is not written; the program runs on each finished block, over the space [N*OD*OH*OW, columns].
 //                C must then be dense, and so with flags 4 and 8.
 //
@@ -55,11 +53,11 @@
 
 namespace rv::RV_ISA {
 
-constexpr int64_t kConvTurned = 64, kConvDepthwise = 128, kConvFramed = 256, kConvPooled = 512, kConvSpread = 1024,
-                  kConvSpreadG = 2048;
-constexpr int64_t kConvBlock = 48;        // positions whose sums are held at once
-constexpr int64_t kConvBytes = 24 << 10;  // of w per pass over them: what stays in L1
-constexpr int64_t kPieceRows = 24;        // most rows of a piece
+constexpr int64_t kConvTurned = 64, kConvDepthwise = 128, kConvFramed = 256, kConvPooled = 512, kConvSpread = 2048;
+constexpr int64_t kConvBlock = 48;              // positions whose sums are held at once
+constexpr int64_t kConvBytes = 24 << 10;        // of w per pass over them: what stays in L1
+constexpr int64_t kConvSpreadBytes = 16 << 10;  // of positions made of windows
+constexpr int64_t kPieceRows = 24;              // most rows of a piece
 constexpr int64_t kPieceFloats = kPieceRows * kPanel;
 constexpr int64_t kPiecesAtOnce = 40;  // their sums stay in L2 while images go by
 // A worker's scratch, in bytes. The odd lines keep the regions from meeting in the same sets of the cache.
@@ -240,15 +238,6 @@ RV_NOINLINE void frame_band(const Lines& l, int64_t n, int64_t od, int64_t oh, i
     for (int64_t r = 0; r < used; ++r) {
       const int64_t y = oh * d[9] + r - d[16];
       const bool inside = z >= 0 && z < d[11] && y >= 0 && y < d[12];
-      if (d[21] & kConvSpread && inside) {
-        const Windowed w = Windowed::of(static_cast<const int32_t*>(l.s.buf[5]) + 2 * d[2], d[12], d[13]);
-        const int64_t row = (n * w.high + y / w.kh) * w.wide * d[14];
-        float* line = to + (p * d[19] + r) * each;
-        frame_line(l, nullptr, line);
-        spread_line(static_cast<const float*>(l.s.buf[0]) + row, static_cast<const uint8_t*>(l.s.buf[6]) + row, d[14],
-                    w.wide, w.kw, static_cast<int32_t>(y % w.kh * w.kw), d[14], line + d[17] * d[14], d[14]);
-        continue;
-      }
       const float* src = static_cast<const float*>(l.s.buf[0]) + ((n * d[11] + z) * d[12] + y) * d[13] * d[14];
       frame_line(l, inside ? src : nullptr, to + (p * d[19] + r) * each);
     }
@@ -527,15 +516,16 @@ static constexpr PieceFn kPieces[kPieceTaps + 1] = {nullptr,
                                                     depthwise_piece<8>,
                                                     depthwise_piece<9>};
 
-// Lines of G from windows: columns c .. c + cols of them, [positions, kPanel].
-RV_NOINLINE void spread_panel(const Step& s, int64_t line, int64_t lines, int64_t c, int64_t cols, float* to) {
+// Lines of G from windows: columns c .. c + cols of them, [positions, ld].
+RV_NOINLINE void spread_panel(const Step& s, int64_t line, int64_t lines, int64_t c, int64_t cols, float* to,
+                              int64_t ld) {
   const int64_t *d = s.dim, all = d[23];
   const int64_t entries = d[21] & kConvDepthwise ? d[29] : d[2];
   const Windowed w = Windowed::of(static_cast<const int32_t*>(s.buf[5]) + 3 * entries, d[6], d[7]);
-  for (int64_t i = line; i < line + lines; ++i, to += d[7] * kPanel) {
+  for (int64_t i = line; i < line + lines; ++i, to += d[7] * ld) {
     const int64_t n = i / d[6], y = i - n * d[6], row = (n * w.high + y / w.kh) * w.wide * all + c;
     spread_line(static_cast<const float*>(s.buf[1]) + row, static_cast<const uint8_t*>(s.buf[6]) + row, all, w.wide,
-                w.kw, static_cast<int32_t>(y % w.kh * w.kw), cols, to, kPanel);
+                w.kw, static_cast<int32_t>(y % w.kh * w.kw), cols, to, ld);
   }
 }
 
@@ -559,10 +549,18 @@ static void conv_kernel(const Step& s, Frame& f, int worker, int workers) {
     Lines l = depthwise ? Lines::make(s, 0, d[14], d[14] * d[28]) : Lines::make(s, group * d[1], d[1], d[1]);
     const int64_t lda = d[10] * l.channels;
     __builtin_memset(sums, 0, size_t((u1 - u0) * kPieceFloats) * 4);
-    for (int64_t line = 0; line < all;) {
-      const int64_t lines = find_lines(l, line, all, band);
+    const float* at = nullptr;
+    int64_t lines = 0, found = 0;  // what is left of a band
+    for (int64_t line = 0; line < all; line += lines, at += lines * l.next, found -= lines) {
+      if (found == 0) {
+        found = find_lines(l, line, all, band);
+        at = l.at;
+      }
+      // Positions made of windows are made a few at a time: they are read from L1 by all pieces.
+      const bool spread = d[21] & kConvSpread;
+      const int64_t few = kConvSpreadBytes / (4 * OW * padded(least(kPanel, d[3])));
+      lines = spread ? least(found, few > 1 ? few : 1) : found;
       // Long rows of G lie far apart: those of a panel are brought together for its pieces.
-      const bool spread = d[21] & kConvSpreadG;
       const bool wide = spread || (d[23] > kPanel && u1 - u0 > 2 && lines * OW * kPanel * 4 <= (4 << 20) - 4096);
       for (int64_t u = u0; u < u1; ++u) {
         const int64_t in = u - group * per_group, panel = in / pieces, piece = in - panel * pieces, c0 = panel * kPanel;
@@ -571,17 +569,17 @@ static void conv_kernel(const Step& s, Frame& f, int worker, int workers) {
         const float* g = G + line * OW * d[23] + group * d[3] + c0;
         int64_t ldg = d[23];
         if (wide) {
+          ldg = padded(cols);
           if (u == u0 || piece == 0) {
-            if (spread) spread_panel(s, line, lines, group * d[3] + c0, cols, pack);
-            else pack_rows(g, ldg, pack, kPanel, lines * OW, cols);
+            if (spread) spread_panel(s, line, lines, group * d[3] + c0, cols, pack, ldg);
+            else pack_rows(g, d[23], pack, ldg, lines * OW, cols);
           }
           g = pack;
-          ldg = kPanel;
         }
         float* c = sums + (u - u0) * kPieceFloats;
         if (depthwise) {
           for (int64_t j = 0; j < cols; j += W)
-            kPieces[rows](l.at + c0 + j, lda, l.next, told, g + j, ldg, lines, OW, c + j, least(W, cols - j));
+            kPieces[rows](at + c0 + j, lda, l.next, told, g + j, ldg, lines, OW, c + j, least(W, cols - j));
           continue;
         }
         TileContext x;
@@ -602,12 +600,11 @@ static void conv_kernel(const Step& s, Frame& f, int worker, int workers) {
             const int64_t left = rows - i;
             const int64_t mr = left >= 2 * most || left == most ? most : left > most ? (left + 1) / 2 : left;
             float* to = c + i * kPanel + j;
-            Tiles<true>::table[vectors][mr](l.at + told[0] + i, g + j, to, to, to, OW, x);
+            Tiles<true>::table[vectors][mr](at + told[0] + i, g + j, to, to, to, OW, x);
             i += mr;
           }
         }
       }
-      line += lines;
     }
     for (int64_t u = u0; u < u1; ++u) {
       const int64_t in = u - group * per_group, panel = in / pieces, piece = in - panel * pieces, c0 = panel * kPanel;

@@ -14,25 +14,18 @@
 
 namespace rv::RV_ISA {
 
-typedef uint8_t vtap __attribute__((vector_size(RV_WIDTH)));
-
 RV_INLINE vi load_taps(const uint8_t* p, int64_t bytes, int64_t n) {
   if (bytes == 4) return as_int(load_part(reinterpret_cast<const float*>(p), n));
-  vtap v{};
-  if (n == W) __builtin_memcpy(&v, p, W);
-  else
-    for (int64_t i = 0; i < n; ++i) v[i] = p[i];
-  return __builtin_convertvector(v, vi);
+  if (n == W) return load_bytes(p);
+  vi v{};
+  for (int64_t i = 0; i < n; ++i) v[i] = p[i];
+  return v;
 }
 RV_INLINE void store_taps(uint8_t* p, int64_t bytes, vi taps, int64_t n) {
-  if (bytes == 4) {
-    store_part(reinterpret_cast<float*>(p), as_float(taps), n);
-    return;
-  }
-  const vtap v = __builtin_convertvector(taps, vtap);
-  if (n == W) __builtin_memcpy(p, &v, W);
+  if (bytes == 4) store_part(reinterpret_cast<float*>(p), as_float(taps), n);
+  else if (n == W) store_bytes(p, taps);
   else
-    for (int64_t i = 0; i < n; ++i) p[i] = v[i];
+    for (int64_t i = 0; i < n; ++i) p[i] = static_cast<uint8_t>(taps[i]);
 }
 RV_INLINE vf load_some(const float* p, int64_t n) { return n == W ? load(p) : load_part(p, n); }
 RV_INLINE void store_some(float* p, vf v, int64_t n) {

@@ -39,6 +39,23 @@ RV_INLINE void store(float* p, vf v) { *reinterpret_cast<vf_any*>(p) = v; }
 RV_INLINE void store_aligned(float* p, vf v) { *reinterpret_cast<vf_al*>(p) = v; }
 RV_INLINE vi loadi(const int32_t* p) { return *reinterpret_cast<const vi_any*>(p); }
 RV_INLINE void storei(int32_t* p, vi v) { *reinterpret_cast<vi_any*>(p) = v; }
+// A byte for each lane, and back (0..255). GCC 12 takes a general conversion apart byte by byte.
+RV_INLINE vi load_bytes(const uint8_t* p) {
+#if RV_WIDTH == 16
+  return (vi)_mm512_maskz_cvtepu8_epi32(0xffff, _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+#elif RV_WIDTH == 8
+  return (vi)_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+#else
+  return vi{p[0], p[1], p[2], p[3]};
+#endif
+}
+RV_INLINE void store_bytes(uint8_t* p, vi v) {
+#if RV_WIDTH == 16
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_maskz_cvtepi32_epi8(0xffff, (__m512i)v));
+#else
+  for (int i = 0; i < W; ++i) p[i] = static_cast<uint8_t>(v[i]);
+#endif
+}
 RV_INLINE vf splat(float x) { return x - vf{}; }  // minus keeps -0.0f, so this is one broadcast
 RV_INLINE vi splati(int32_t x) { return vi{} + x; }
 RV_INLINE vf as_float(vi v) { return reinterpret_cast<vf>(v); }
@@ -107,6 +124,24 @@ RV_INLINE void store_pieces(float* p, vf v, int64_t n) {
   if (n & 1) _mm_store_ss(p, x);
 #else
   store_part(p, v, n);
+#endif
+}
+
+// The lanes of the mask, moved up to each other, from `at` on; room for a whole vector. Returns how many.
+RV_INLINE int64_t keep_lanes(vi mask, vi index, vf value, int32_t* at, float* values) {
+#if RV_WIDTH == 16
+  const __mmask16 m = _mm512_movepi32_mask((__m512i)mask);
+  _mm512_storeu_si512(at, _mm512_maskz_compress_epi32(m, (__m512i)index));
+  _mm512_storeu_ps(values, _mm512_maskz_compress_ps(m, (__m512)value));
+  return __builtin_popcount(m);
+#else
+  int64_t n = 0;
+  for (int l = 0; l < W; ++l) {
+    at[n] = index[l];
+    values[n] = value[l];
+    n -= mask[l];
+  }
+  return n;
 #endif
 }
 

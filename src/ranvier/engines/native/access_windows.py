@@ -9,9 +9,12 @@ from ranvier.engines.native.values import PANEL
 
 FLOAT = 4
 BIAS, SIDE, APART, DEPTHWISE = 1, 4 | 8, 16, 128
-POOLED, SPREAD, SPREAD_G = 512, 1024, 2048
+POOLED, SPREAD = 512, 2048
 #: Most rows of a piece of a kernel's gradient (native/src/kernels/conv.h).
 PIECE_ROWS = 24
+#: Channels that go together, runs of a piece and floats of a run in one, at most
+#: (native/src/kernels/conv_windows.h).
+STRIPE, RUNS, RUN_FLOATS = 16, 3, 96
 
 
 def _operand(p: Part) -> None:
@@ -20,10 +23,10 @@ def _operand(p: Part) -> None:
     p.read(0, 0, [(size, 1)], FLOAT)
 
 
-def _windows_of(p: Part, values: int, count: int) -> None:
+def _windows_of(p: Part, values: int, at: int, count: int) -> None:
     """Values of windows and their taps, of which positions are made."""
-    p.read(values, 0, [(count, 1)], FLOAT)
-    p.read(6, 0, [(count, 1)], 1)
+    p.read(values, at, [(count, 1)], FLOAT)
+    p.read(6, at, [(count, 1)], 1)
 
 
 @rule("conv")
@@ -33,12 +36,8 @@ def _conv(p: Part) -> None:
     lines = np.arange(p.first, p.last)
     if not len(lines) or not wide:
         return
-    windows = 0 if p.dim(21) & (POOLED | SPREAD) == 0 else 2
-    if p.dim(21) & SPREAD:
-        _windows_of(p, 0, p.dim(0) * p.dim(31) * p.dim(14))
-    else:
-        _operand(p)
-    p.read(5, 0, [(2 * taps + windows, 1)], 4)
+    _operand(p)
+    p.read(5, 0, [(2 * taps + (2 if p.dim(21) & POOLED else 0), 1)], 4)
     p.read(1, 0, [(p.dim(30), 1)], FLOAT)
     total = columns * groups
     if p.dim(21) & POOLED:
@@ -79,9 +78,9 @@ def _conv_kernel(p: Part) -> None:
     _operand(p)
     wide = p.dim(22)
     positions = p.dim(0) * p.dim(5) * p.dim(6) * p.dim(7)
-    spread = p.dim(21) & SPREAD_G
+    spread = p.dim(21) & SPREAD
     if spread:
-        _windows_of(p, 1, p.dim(0) * p.dim(24) * wide)
+        _windows_of(p, 1, 0, p.dim(0) * p.dim(24) * wide)
     else:
         p.read(1, 0, [(positions * wide, 1)], FLOAT)
     deep = p.dim(21) & DEPTHWISE
@@ -103,6 +102,48 @@ def _conv_kernel(p: Part) -> None:
             number, part = divmod(piece, parts)
             first, rows = number * run + part * per, min(per, run - part * per)
         p.write(2, first * wide + c0, [(rows, wide), (count, 1)], FLOAT)
+
+
+@rule("conv_input_windows")
+def _conv_input_windows(p: Part) -> None:
+    rows, columns = p.last - p.first, p.dim(3)
+    if rows <= 0:
+        return
+    passed = p.dim(4) * p.dim(5) * p.dim(1)
+    _windows_of(p, 0, p.first * passed, rows * passed)
+    p.read(1, 0, [(p.dim(2) * columns * p.dim(1), 1)], FLOAT)
+    p.read(5, 0, [(p.dim(2), 1)], 4)
+    flags, positions = p.dim(21), p.dim(14) * p.dim(15)
+    at, own = p.first * positions, rows * positions
+    if flags & BIAS:
+        p.read(3, 0, [(columns, 1)], FLOAT)
+    if flags & SIDE:
+        p.read(4 if flags & APART else 3, at * columns, [(own * columns, 1)], FLOAT)
+    if p.step.program is None:
+        p.write(2, at * columns, [(own * columns, 1)], FLOAT)
+        return
+    for c0 in range(0, columns, STRIPE):
+        p.block(at, own, c0, min(STRIPE, columns - c0), False)
+
+
+@rule("conv_kernel_windows")
+def _conv_kernel_windows(p: Part) -> None:
+    if p.first >= p.last:
+        return
+    _operand(p)
+    runs, columns = p.dim(2), p.dim(3)
+    _windows_of(p, 1, 0, p.dim(0) * p.dim(24) * columns)
+    p.read(5, 0, [(2 * runs + 2, 1)], 4)
+    at_once, run, wide = (p.dim(i) for i in (29, 30, 31))
+    parts = -(-run // wide)
+    pieces = -(-runs // at_once) * parts
+    for unit in range(p.first, p.last):
+        stripe, piece = divmod(unit, pieces)
+        group, part = divmod(piece, parts)
+        c0, first = stripe * STRIPE, group * at_once
+        own = [(min(wide, run - part * wide), columns), (min(STRIPE, columns - c0), 1)]
+        for number in range(first, min(first + at_once, runs)):
+            p.write(2, (number * run + part * wide) * columns + c0, own, FLOAT)
 
 
 def _windows(p: Part) -> tuple[int, int, int]:
