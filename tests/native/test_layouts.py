@@ -106,3 +106,16 @@ def test_values_that_are_not_finite_are_told_from_rows_in_panels() -> None:
         model.fit(x, np.zeros((96, 3)), batch_size=48, verbose=0)
     assert "row 70" in str(told.value)
     assert "column 299" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "layer", [layers.Conv2D(64, 1), layers.Dense(70)], ids=["conv", "dense"]
+)
+def test_rows_of_a_product_are_not_rows_of_the_batch(layer: Any) -> None:
+    """A wide input that a product reads position by position lies as it came."""
+    model = ranvier.Sequential([layers.Input((14, 14, 64)), layer])
+    x = RNG.normal(size=(64, 14, 14, 64)).astype("float32")
+    kernel, bias = model.get_weights()
+    want = x @ kernel.reshape(64, -1) + bias
+    got = model.predict(x, batch_size=64, verbose=0)
+    np.testing.assert_allclose(got, want, rtol=0, atol=2e-5 * np.abs(want).max())

@@ -177,8 +177,9 @@ def _makes_panels(node: Node, found: set[Node]) -> bool:
 
 def _reads_panels(low: Lowering, node: Node, consumer: Node) -> bool:
     if consumer.op.name == "reshape" and node.op.name == "input":
-        matrix = len(low.shape(consumer)) == 2 and consumer not in low.external
-        return matrix and all(
+        rows, *rest = low.shape(node)
+        rowwise = low.shape(consumer) == (rows, math.prod(rest))
+        return (rowwise and consumer not in low.external) and all(
             _reads_panels(low, consumer, c) for c in low.consumers[consumer]
         )
     if len(low.shape(node)) != 2:

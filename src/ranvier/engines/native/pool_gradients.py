@@ -104,8 +104,10 @@ def input_step(low: Lowering, node: Node, c: Conv, spread: Spread, w: View) -> D
     work = taps * stripes * STRIPE * FMA_NS + VALUE_NS
     return Draft(
         "conv_input_windows",
-        [place(v) for v in (spread.values, w)]
-        + [None, None, None, place(told), place(spread.taps)],
+        [
+            *(place(spread.values), place(w), None, None, None),
+            *(place(told), place(spread.taps)),
+        ],
         dims,
         units=rows,
         reads=[access(v) for v in (spread.values, spread.taps, w, told)],
@@ -173,8 +175,10 @@ def kernel_step(
     work = math.prod(g.taps) * inner * FMA_NS + VALUE_NS
     return Draft(
         "conv_kernel_windows",
-        [place(v) for v in (a.view, spread.values, to)]
-        + [None, None, place(told), place(spread.taps)],
+        [
+            *(place(a.view), place(spread.values), place(to), None, None),
+            *(place(told), place(spread.taps)),
+        ],
         dims,
         units=groups * parts * -(-columns // STRIPE),
         reads=[access(v) for v in (a.view, spread.values, spread.taps, told)],
