@@ -73,9 +73,12 @@ static_assert(kConvProgram + kMaxRegs * kTile * 8 <= kConvBand && kConvPack <= k
 using ConvTileFn = void (*)(const float* a, int64_t lda, const int32_t* off, const float* b, int64_t ldb, float* c,
                             int64_t ldc, bool more, int64_t k, int64_t tail);
 
-template <int MR, int NV>
+// A distance from position to position that is known beforehand (Near, unless 0) makes every broadcast one address with
+// no register of its own: a tile of one vector is bound by them.
+template <int MR, int NV, int Near>
 RV_NOINLINE void conv_tile(const float* a, int64_t lda, const int32_t* off, const float* b, int64_t ldb, float* c,
                            int64_t ldc, bool more, int64_t k, int64_t tail) {
+  if (Near) lda = Near;
   vf acc[MR][NV];
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i)
@@ -137,13 +140,13 @@ RV_NOINLINE void depthwise_tile(const float* a, int64_t lda, const int32_t* off,
 }
 
 // tiles[vectors][rows]; entries beyond kRows[vectors] are never reached.
-template <bool Depthwise>
+template <bool Depthwise, int Near>
 struct ConvTiles {
   template <int NV, int MR>
   static constexpr ConvTileFn pick() {
     if constexpr (MR > kRows[NV]) return nullptr;
     else if constexpr (Depthwise) return depthwise_tile<MR, NV>;
-    else return conv_tile<MR, NV>;
+    else return conv_tile < MR, NV, NV <= 2 ? Near : 0 > ;
   }
 #define RV_TILE_ROWS(NV)                                                                                      \
   {nullptr,       pick<NV, 1>(), pick<NV, 2>(), pick<NV, 3>(),  pick<NV, 4>(),  pick<NV, 5>(), pick<NV, 6>(), \
@@ -152,6 +155,12 @@ struct ConvTiles {
       {}, RV_TILE_ROWS(1), RV_TILE_ROWS(2), RV_TILE_ROWS(3), RV_TILE_ROWS(4)};
 #undef RV_TILE_ROWS
 };
+template <bool Depthwise>
+RV_INLINE const ConvTileFn* conv_tiles(int64_t vectors, int64_t lda) {
+  if (!Depthwise && lda == 16) return ConvTiles<Depthwise, 16>::table[vectors];
+  if (!Depthwise && lda == 32) return ConvTiles<Depthwise, 32>::table[vectors];
+  return ConvTiles<Depthwise, 0>::table[vectors];
+}
 
 // Where lines of positions lie, in the frame or in A itself.
 struct Lines {
@@ -338,7 +347,7 @@ RV_INLINE void conv_line(const float* a, int64_t lda, const int32_t* off, const 
   for (int64_t j = 0; j < cols; j += kChunk) {
     const int64_t width = least(cols - j, kChunk), vectors = (width + W - 1) / W;
     const int64_t tail = whole && !Depthwise ? W : width - (vectors - 1) * W;
-    const ConvTileFn* fn = ConvTiles<Depthwise>::table[vectors];
+    const ConvTileFn* fn = conv_tiles<Depthwise>(vectors, lda);
     const int64_t most = kRows[vectors];
     for (int64_t i = 0; i < positions;) {
       const int64_t left = positions - i;
