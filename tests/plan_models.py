@@ -32,12 +32,25 @@ def rich() -> list[Any]:
     ]
 
 
+def dropped() -> list[Any]:
+    """What is dropped comes to lie in panels where rows of a product have been."""
+    return [
+        keras.Input((200,)),
+        layers.Dense(256, activation="gelu"),
+        layers.Dropout(0.3, seed=1),
+        layers.Dense(256, activation="relu"),
+        layers.Dropout(0.3, seed=2),
+        layers.Dense(10),
+    ]
+
+
 MODELS: dict[str, Any] = {
     "images": lambda: dense(784, 128, 10),
     "wide": lambda: dense(300, 260, 200, 10),
     "tiny": lambda: dense(3, 6, 6, 1),
     "narrow": lambda: dense(5, 63, 65, 64, 10, activation="tanh"),
     "rich": rich,
+    "dropped": dropped,
     "words": lambda: [
         keras.Input((9,), dtype="int32"),
         layers.Embedding(7, 20),

@@ -99,9 +99,20 @@ class Draft:
 
 
 def access(view: View, share: Share = None) -> Access:
-    """All that a view may touch."""
+    """All that a view may touch.
+
+    Args:
+        view: What is read or written.
+        share: Which part of it a worker touches: of rows, columns or numbers of the
+            view. Which bytes these are depends on how it lies, and a buffer may come to
+            lie where another one lay otherwise.
+    """
     assert view.buffer is not None
     low, size = view.extent()
+    if share is not None:
+        by_columns = share[0] in ("columns", "blocks")
+        row = view.shape[-1:] if by_columns and not view.panel else ()
+        share = (share, view.panel, view.columns, row)
     buffer, high = view.buffer, low + size
     while isinstance(buffer, Moving):
         # All that any round touches. Rounds touch parts that do not overlap, and within
