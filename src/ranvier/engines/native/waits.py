@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 from ranvier.engines.native.draft import Access, Draft, Share
@@ -148,35 +148,41 @@ def _settle(
             if _clash(touches[j], touches[i]):
                 needs.append((i, j))
                 break
-    marks = {j for j, step in enumerate(steps) if step.barrier}
-    for mark in sorted(marks):
+    marks = [j for j, step in enumerate(steps) if step.barrier]
+    for k, mark in enumerate(marks):
         if steps[mark].guard:
             continue
-        others = marks - {mark}
-        mine = [(i, j) for i, j in needs if not _met(i, j, others, n)]
-        before = max((m for m in others if m < mark), default=0)
-        behind = min((m for m in others if m > mark), default=n)
-        best = min(
+        # What happens between two steps has no gaps: if a wait besides this one lies
+        # there, one of this one's neighbours does (the first follows the last).
+        beside = {marks[k - 1], marks[(k + 1) % len(marks)]} - {mark}
+        mine = [
+            (i, j)
+            for i, j in needs
+            if _met(i, j, mark, n) and not any(_met(i, j, at, n) for at in beside)
+        ]
+        before = marks[k - 1] if k else 0
+        behind = marks[k + 1] if k + 1 < len(marks) else n
+        marks[k] = min(
             (
                 at
                 for at in range(before, mark + 1)
-                if all(_met(i, j, {at}, n) for i, j in mine)
+                if all(_met(i, j, at, n) for i, j in mine)
             ),
             key=lambda at: (
                 _span(steps[before:at], workers) + _span(steps[at:behind], workers)
             ),
         )
-        marks = others | {best}
+    kept = set(marks)
     for j, step in enumerate(steps):
-        step.barrier = step.barrier if step.guard else int(j in marks)
+        step.barrier = step.barrier if step.guard else int(j in kept)
 
 
-def _met(i: int, j: int, marks: Set[int], n: int) -> bool:
-    """Whether there is a wait behind step ``i`` and not behind step ``j``.
+def _met(i: int, j: int, mark: int, n: int) -> bool:
+    """Whether a wait is behind step ``i`` and not behind step ``j``.
 
     A negative ``i`` counts from the end of the round before.
     """
-    return any(i < at <= j for mark in marks for at in (mark, mark - n))
+    return i < mark <= j or i < mark - n <= j
 
 
 def _span(steps: Sequence[Draft], workers: int) -> float:

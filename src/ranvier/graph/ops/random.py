@@ -46,6 +46,10 @@ def philox(key: Array, counters: Array) -> Array:
     return np.stack([c0, c1, c2, c3]).astype(np.uint32)
 
 
+#: Counters that are encrypted at once: the words of all rounds stay in the cache.
+AT_ONCE = 1 << 13
+
+
 def random_bits_reference(key: Array, shape: Sequence[int]) -> Array:
     """32 random bits for each element.
 
@@ -53,17 +57,21 @@ def random_bits_reference(key: Array, shape: Sequence[int]) -> Array:
     ``(i // 4 low, i // 4 high, key[2], key[3])`` under the key ``(key[0], key[1])``.
     """
     n = int(np.prod(shape, dtype=int))
-    block = np.arange((n + 3) // 4, dtype=np.uint64)
     words = np.asarray(key, np.uint64)
-    counters = np.stack(
-        [
-            block & _LOW,
-            block >> np.uint64(32),
-            np.full_like(block, words[2]),
-            np.full_like(block, words[3]),
-        ]
-    )
-    return philox(words, counters).T.reshape(-1)[:n].reshape(tuple(shape))
+    blocks = (n + 3) // 4
+    found = np.empty((blocks, 4), np.uint32)
+    for first in range(0, blocks, AT_ONCE):
+        block = np.arange(first, min(first + AT_ONCE, blocks), dtype=np.uint64)
+        counters = np.stack(
+            [
+                block & _LOW,
+                block >> np.uint64(32),
+                np.full_like(block, words[2]),
+                np.full_like(block, words[3]),
+            ]
+        )
+        found[first : first + AT_ONCE] = philox(words, counters).T
+    return found.reshape(-1)[:n].reshape(tuple(shape))
 
 
 def _infer(specs: Sequence[Spec], attrs: dict[str, Any]) -> Spec:
