@@ -37,15 +37,29 @@ settings.register_profile(
 settings.register_profile("long", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
 
+_EXTRA = "pip install '.[test,oracle]'"
+_TENSORFLOW = "pip install tensorflow-cpu"
 #: Parts of the suite that need packages, what those are called, and how to get them.
 _NEEDS = {
-    f"{os.sep}oracle{os.sep}": (("keras", "jax"), "the comparison with real Keras"),
-    f"{os.sep}sklearn{os.sep}": (("scikit-learn",), "the estimators' tests"),
-    f"{os.sep}test_frames": (("pandas",), "the tests with data frames"),
+    f"{os.sep}oracle{os.sep}": (
+        ("keras", "jax"),
+        "the comparison with real Keras",
+        _EXTRA,
+    ),
+    f"{os.sep}sklearn{os.sep}": (("scikit-learn",), "the estimators' tests", _EXTRA),
+    f"{os.sep}test_frames": (("pandas",), "the tests with data frames", _EXTRA),
     # Keras keeps words, hashes and quantiles in TensorFlow, which is too large to install
     # for a few tests: where it is there, they run.
-    f"{os.sep}oracle{os.sep}test_lookup": (("tensorflow",), "Keras's layers of words"),
-    f"{os.sep}oracle{os.sep}test_quantiles": (("tensorflow",), "Keras's quantiles"),
+    f"{os.sep}oracle{os.sep}test_lookup": (
+        ("tensorflow",),
+        "Keras's layers of words",
+        _TENSORFLOW,
+    ),
+    f"{os.sep}oracle{os.sep}test_quantiles": (
+        ("tensorflow",),
+        "Keras's quantiles",
+        _TENSORFLOW,
+    ),
 }
 
 
@@ -53,9 +67,9 @@ def _missing(path: str) -> list[str]:
     """What a file of tests needs and is not there, in words."""
     found = []
     inside = path.partition(f"{os.sep}tests{os.sep}")[2]
-    for part, (packages, what) in _NEEDS.items():
+    for part, (packages, what, how) in _NEEDS.items():
         if part in f"{os.sep}{inside}" and not all(map(_installed, packages)):
-            found.append(f"{what}: {' and '.join(packages)} not installed")
+            found.append(f"{what}: {' and '.join(packages)} not installed ({how})")
     return found
 
 
@@ -106,6 +120,4 @@ def pytest_ignore_collect(collection_path: os.PathLike[str]) -> bool | None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Says what did not run, and why."""
     for reason in sorted(_left_out):
-        terminalreporter.write_line(
-            f"did not run, {reason} (pip install '.[test,oracle]')"
-        )
+        terminalreporter.write_line(f"did not run, {reason}")
