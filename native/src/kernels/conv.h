@@ -146,7 +146,7 @@ struct ConvTiles {
   static constexpr ConvTileFn pick() {
     if constexpr (MR > kRows[NV]) return nullptr;
     else if constexpr (Depthwise) return depthwise_tile<MR, NV>;
-    else return conv_tile < MR, NV, NV <= 2 ? Near : 0 > ;
+    else return conv_tile<MR, NV, (NV <= 2) * Near>;
   }
 #define RV_TILE_ROWS(NV)                                                                                      \
   {nullptr,       pick<NV, 1>(), pick<NV, 2>(), pick<NV, 3>(),  pick<NV, 4>(),  pick<NV, 5>(), pick<NV, 6>(), \

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -117,6 +117,21 @@ class Graph:
     def results(self) -> list[Node]:
         """All nodes that must be computed: outputs, updates, checks."""
         return [*self.outputs.values(), *self.updates.values(), *self.checks.values()]
+
+    def rebuilt(self, memo: Mapping[Node, Node], results: Sequence[Node]) -> Graph:
+        """The same graph of other nodes.
+
+        Args:
+            memo: What inputs have become; those that are not in it stay.
+            results: What `results` have become, in that order.
+        """
+        found = iter(results)
+        return Graph(
+            {name: memo.get(node, node) for name, node in self.inputs.items()},
+            {name: next(found) for name in self.outputs},
+            {variable: next(found) for variable in self.updates},
+            {name: next(found) for name in self.checks},
+        )
 
     def nodes(self) -> list[Node]:
         """All nodes, each after its inputs."""

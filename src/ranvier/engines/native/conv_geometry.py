@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -279,6 +279,23 @@ def operand(
         for a in axes
     )
     return Operand(wide, moved, deep, channels * often, axes[1].count)
+
+
+def runs(g: Geometry, a: Operand, inner: int) -> tuple[list[int], int]:
+    """Runs of rows of a kernel: taps side by side whose channels follow each other.
+
+    Args:
+        g: The convolution.
+        a: Its input.
+        inner: Channels of it that a tap meets.
+
+    Returns:
+        Where in the frame each run begins, and rows of a run.
+    """
+    offsets = [a.offset(taps) for taps in product(*map(range, g.taps))]
+    side = g.taps[2]
+    joined = all(after == at + inner for at, after in pairwise(offsets[:side]))
+    return (offsets[::side], side * inner) if joined else (offsets, inner)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ these zeros, nor with those that an activation has left among the windows' value
 from __future__ import annotations
 
 import math
-from itertools import pairwise, product
+from itertools import product
 from typing import Any
 
 from ranvier.engines.native.access_windows import RUN_FLOATS, RUNS, STRIPE
@@ -17,9 +17,9 @@ from ranvier.engines.native.conv_geometry import (
     MOST_BAND,
     Conv,
     Geometry,
-    Operand,
     Spread,
     operand,
+    runs,
     table,
 )
 from ranvier.engines.native.draft import Draft, access
@@ -116,14 +116,6 @@ def input_step(low: Lowering, node: Node, c: Conv, spread: Spread, w: View) -> D
     )
 
 
-def _runs(g: Geometry, a: Operand, inner: int) -> tuple[list[int], int]:
-    """Offsets of runs of taps whose channels follow each other, and floats of a run."""
-    offsets = [a.offset(taps) for taps in product(*map(range, g.taps))]
-    side = g.taps[2]
-    joined = all(after == at + inner for at, after in pairwise(offsets[:side]))
-    return (offsets[::side], side * inner) if joined else (offsets, inner)
-
-
 def kernel_step(
     low: Lowering, node: Node, attrs: dict[str, Any], x: View, spread: Spread, to: View
 ) -> Draft | None:
@@ -151,7 +143,7 @@ def kernel_step(
     a = operand(low, x, axes, inner, 0, 1)
     if a.flags & FRAMED:
         a.band = max(a.band // kh, 1) * kh
-    starts, run = _runs(g, a, inner)
+    starts, run = runs(g, a, inner)
     if run % STRIPE:
         return None
     told = table(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise, product
+from itertools import product
 from typing import Any
 
 from ranvier.engines.api import Unsupported
@@ -27,6 +27,7 @@ from ranvier.engines.native.conv_geometry import (
     Spread,
     analyse,
     operand,
+    runs,
     solid,
     table,
     three,
@@ -118,12 +119,15 @@ def _emit(
         refs.reverse()
     elif side is not None:
         flags |= SIDE_APART
-    made = []
-    for first, axes in c.phases:
-        if isinstance(x, Spread):  # all residues in one step
-            step = input_step(low, node, c, x.cropped(), w)
-        else:
-            step = _phase(low, node, c, three(x), w, first, axes, pool)
+    made: list[tuple[tuple[int, ...], Draft]]
+    if isinstance(x, Spread):  # all residues in one step, from the first position on
+        made = [((0, 0, 0), input_step(low, node, c, x.cropped(), w))]
+    else:
+        made = [
+            (first, _phase(low, node, c, three(x), w, first, axes, pool))
+            for first, axes in c.phases
+        ]
+    for first, step in made:
         step.dims[21] |= flags
         step.refs[3:5] = refs
         for extra in (bias, side):
@@ -139,10 +143,7 @@ def _emit(
             host_program(step, group, None)
             if len(step.refs) > MAX_BUFFERS:
                 raise ValueError("its operands are too many")
-        made.append(step)
-        if isinstance(x, Spread):
-            break
-    low.steps += made
+    low.steps += [step for _, step in made]
 
 
 def _strides(c: Conv) -> tuple[int, ...]:
@@ -291,24 +292,21 @@ def _conv_kernel(low: Lowering, node: Node) -> View:
     often = columns // channels if deep else 1
     own = channels * often if deep else inner
     a = operand(low, x, axes, own, DEPTHWISE if deep else 0, often)
-    offsets = [a.offset(taps) for taps in product(*map(range, geometry.taps))]
     entries: list[tuple[int, int, int]] = []
-    each, taps, run = 1, len(offsets), 1
+    each, taps, run = 1, math.prod(geometry.taps), 1
     if deep:
-        entries = [(offset, k, 1) for k, offset in enumerate(offsets)]
+        met = product(*map(range, geometry.taps))
+        entries = [(a.offset(tap), k, 1) for k, tap in enumerate(met)]
         pieces = -(-taps // PIECE_TAPS) if columns > PANEL else -(-taps // 5)
         each = -(-taps // pieces)
         pieces = -(-taps // each)
     else:
-        # Taps side by side whose channels follow each other are one run of rows.
-        side = geometry.taps[2]
-        joined = all(b == a + inner for a, b in pairwise(offsets[:side]))
-        run = side * inner if joined else inner
+        starts, run = runs(geometry, a, inner)
         parts = -(-run // PIECE_ROWS)
         per = -(-run // parts)
         entries = [
-            (offsets[first // inner] + i, first + i, min(per, run - i))
-            for first in range(0, taps * inner, run)
+            (start + i, number * run + i, min(per, run - i))
+            for number, start in enumerate(starts)
             for i in range(0, run, per)
         ]
         pieces = len(entries)

@@ -30,13 +30,7 @@ def flatten(graph: Graph) -> Graph:
         return graph
     flat = _Flattening()
     results = flat.run(graph.results())
-    found = iter(results)
-    return Graph(
-        {name: flat.memo.get(node, node) for name, node in graph.inputs.items()},
-        {name: next(found) for name in graph.outputs},
-        {variable: next(found) for variable in graph.updates},
-        {name: next(found) for name in graph.checks},
-    )
+    return graph.rebuilt(flat.memo, results)
 
 
 def _of_last_axis(node: Node) -> bool:

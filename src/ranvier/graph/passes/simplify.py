@@ -30,13 +30,7 @@ def simplify(graph: Graph, keep: Keep = ()) -> Graph:
     """
     rewriter = _Rewriter(keep)
     results = rewriter.run(_merge_scans(graph.results()))
-    found = iter(results)
-    return Graph(
-        {name: rewriter.memo.get(node, node) for name, node in graph.inputs.items()},
-        {name: next(found) for name in graph.outputs},
-        {variable: next(found) for variable in graph.updates},
-        {name: next(found) for name in graph.checks},
-    )
+    return graph.rebuilt(rewriter.memo, results)
 
 
 class _Rewriter:
