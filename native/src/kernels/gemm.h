@@ -142,8 +142,9 @@ static void gemm_tn(const Step& s, Frame& f, int worker, int workers) {
     share(s.units, worker, workers, first, last);
     if (last - first >= 3) p.turned = turn_blocks(p, f.scratch[worker]);
   }
-  for_units(s, worker, workers, K,
-            [&](int64_t panel, int64_t r0, int64_t r1) { panel_product<true>(p, panel, r0, r1); });
+  for_units(
+      s, worker, workers, K, [&](int64_t panel, int64_t r0, int64_t r1) { panel_product<true>(p, panel, r0, r1); },
+      p.a_panels ? kPanelRows : 0, true);
 }
 
 }  // namespace rv::RV_ISA

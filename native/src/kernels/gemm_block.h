@@ -309,6 +309,8 @@ RV_INLINE void panel_product(const Product& p, int64_t panel, int64_t r0, int64_
   const int64_t most = Transposed || p.copy_a ? kTurnedDepth : kDepth;
   const bool once = !p.copy_a && (r1 - r0 <= 12 || depth <= most + most / 2);
   const int64_t passes = once ? 1 : (depth + most - 1) / most;
+  // Adam tile by tile: its roots and divisions then run beside the sums of the next tile.
+  const int64_t in_turn = p.adam && !p.adjoin ? kRows[least(kMaxVectors, (cols + W - 1) / W)] : 0;
   for (int64_t r = r0, rows; r < r1; r += rows) {
     rows = least(block, r1 - r);
     if (a_panels && Transposed) rows = least(rows, kPanel - r % kPanel);
@@ -354,28 +356,41 @@ RV_INLINE void panel_product(const Product& p, int64_t panel, int64_t r0, int64_
         } else {
           a = p.a + r * step_r + k * step_k;
         }
-        tiles<Transposed>(a, b + (k - packed_from) * x.ldb, dst, k ? p.sums : nullptr, side,
-                          p.bias + (p.epilogue & kRowBias ? r : c0), rows, cols, run, x);
+        const float* rows_of_b = b + (k - packed_from) * x.ldb;
+        const float* bias = p.bias + (p.epilogue & kRowBias ? r : c0);
+        const int64_t at_once = last && in_turn ? in_turn : rows;
+        for (int64_t i = 0; i < rows; i += at_once) {
+          const int64_t some = least(at_once, rows - i);
+          tiles<Transposed>(a + i * (Transposed ? 1 : x.lda), rows_of_b, dst + i * x.ldc,
+                            k ? p.sums + i * ld_sums : nullptr, side + i * x.lds,
+                            p.epilogue & kRowBias ? bias + i : bias, some, cols, run, x);
+          if (last && in_turn) adam_block(*p.adam, c0 * p.rows + (r + i) * ld_sums, some, cols, p.sums + i * ld_sums);
+        }
         k = k2;
       } while (k < k1);
     }
+    if (in_turn) continue;
     if (program) run_program(p, r, rows, c0, cols, p.sums);
     else if (p.c_column != 1) scatter(p, r, rows, c0, cols);
   }
 }
 
 // The worker's units, as ranges of rows of panels.
-// Rows of all panels go block by block if `block`: A's rows are then still near when the next panel needs them.
+// Rows of all panels go block by block if `block`: A's rows are then still near when the next panel needs them. Blocks
+// that are panels of A^T end where those do.
 template <class F>
-RV_INLINE void for_units(const Step& s, int worker, int workers, int64_t rows, F&& run, int64_t block = 0) {
+RV_INLINE void for_units(const Step& s, int worker, int workers, int64_t rows, F&& run, int64_t block = 0,
+                         bool panels = false) {
   int64_t first, last;
   share(s.units, worker, workers, first, last);
   const int64_t per = s.dim[8];
   if (s.dim[10]) {
     // Rows first: the worker's rows of every panel.
     const int64_t end = first < last ? least(rows, last * s.dim[7]) : 0;
-    for (int64_t r = first * s.dim[7], step = block ? block : rows; r < end; r += step)
-      for (int64_t panel = 0; panel < s.dim[10]; ++panel) run(panel, r, least(end, r + step));
+    for (int64_t r = first * s.dim[7], to; r < end; r = to) {
+      to = block ? least(end, r + block - (panels ? r % block : 0)) : end;
+      for (int64_t panel = 0; panel < s.dim[10]; ++panel) run(panel, r, to);
+    }
     return;
   }
   if (per == 1) {
