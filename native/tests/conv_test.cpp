@@ -140,25 +140,30 @@ static void shape(const Shape& g, bool framed) {
     s.dim[21] = (framed ? kConvFramed : 0) | flags;
     check("conv", s, conv, 2, expected, what);
   }
-  Array expected(size_t(taps * g.c * g.f + 64), kGuard);
-  for (int64_t t = 0, at = 0; t < taps; ++t)
-    for (int64_t c = 0; c < g.c; ++c)
-      for (int64_t f = 0; f < g.f; ++f, ++at) {
-        float sum = 0;
-        bool inside;
-        for (int64_t n = 0; n < g.n; ++n)
-          for (int64_t o = 0; o < oh; ++o)
-            for (int64_t p = 0; p < ow; ++p) {
-              const float v = input(n, o, p, t, c, inside);
-              if (inside) sum = madd1(v, y[size_t(((n * oh + o) * ow + p) * g.f + f)], sum);
-            }
-        expected[size_t(at)] = sum;
-      }
   s.dim[21] = framed ? kConvFramed : 0;
   s.buf[1] = ptr(y), s.buf[5] = pieces.data();
   s.dim[2] = int64_t(pieces.size() / 3), s.dim[30] = 1;
-  s.units = int32_t(s.dim[2] * ((g.f + 63) / 64));
-  check("conv_kernel", s, conv_kernel, 2, expected, what);
+  s.dim[26] = taps * g.c * g.f;
+  for (int64_t of_batch = 1; of_batch <= least(g.n, 2); ++of_batch) {
+    Array expected(size_t(of_batch * s.dim[26] + 64), kGuard);
+    for (int64_t part = 0, at = 0; part < of_batch; ++part)
+      for (int64_t t = 0; t < taps; ++t)
+        for (int64_t c = 0; c < g.c; ++c)
+          for (int64_t f = 0; f < g.f; ++f, ++at) {
+            float sum = 0;
+            bool inside;
+            for (int64_t n = g.n * part / of_batch; n < g.n * (part + 1) / of_batch; ++n)
+              for (int64_t o = 0; o < oh; ++o)
+                for (int64_t p = 0; p < ow; ++p) {
+                  const float v = input(n, o, p, t, c, inside);
+                  if (inside) sum = madd1(v, y[size_t(((n * oh + o) * ow + p) * g.f + f)], sum);
+                }
+            expected[size_t(at)] = sum;
+          }
+    s.dim[25] = of_batch;
+    s.units = int32_t(s.dim[2] * ((g.f + 63) / 64) * of_batch);
+    check("conv_kernel", s, conv_kernel, 2, expected, what);
+  }
 }
 
 static void largest(int64_t n, int64_t h, int64_t w, int64_t c, int64_t k, int64_t stride, int64_t pad) {
@@ -282,6 +287,7 @@ static void through(const Shape& g, int64_t kh, int64_t kw) {
   table.push_back(int32_t(kh));
   table.push_back(int32_t(kw));
   const int64_t groups = (g.kh + kRunsAtOnce - 1) / kRunsAtOnce, parts = (run + kRunFloats - 1) / kRunFloats;
+  const int64_t size = taps * g.c * g.f, of_batch = least(g.n, 2);
   const int64_t e[] = {g.n,      g.c,
                        g.kh,     g.f,
                        1,        1,
@@ -294,28 +300,29 @@ static void through(const Shape& g, int64_t kh, int64_t kw) {
                        reach_w,  (band - 1) * g.stride + g.kh,
                        1,        framed ? kConvFramed : 0,
                        g.f,      g.f,
-                       windows,  0,
-                       0,        band,
+                       windows,  of_batch,
+                       size,     band,
                        1,        (g.kh + groups - 1) / groups,
                        run,      (run / kStripe + parts - 1) / parts * kStripe};
   std::memcpy(s.dim, e, sizeof e);
   s.buf[0] = ptr(x), s.buf[1] = ptr(values), s.buf[3] = nullptr, s.buf[5] = table.data();
-  s.units = int32_t(groups * parts * ((g.f + kStripe - 1) / kStripe));
-  expected.assign(size_t(taps * g.c * g.f + 64), kGuard);
-  for (int64_t t = 0, at = 0; t < taps; ++t)
-    for (int64_t c = 0; c < g.c; ++c)
-      for (int64_t f = 0; f < g.f; ++f, ++at) {
-        float sum = 0;
-        for (int64_t n = 0; n < g.n; ++n)
-          for (int64_t o = 0; o < high; ++o)
-            for (int64_t p = 0; p < wide; ++p) {
-              const int64_t r = o * g.stride + t / g.kw - g.pad, q = p * g.stride + t % g.kw - g.pad;
-              if (r >= 0 && r < g.h && q >= 0 && q < g.w)
-                sum = madd1(x[size_t(((n * g.h + r) * g.w + q) * g.c + c)],
-                            y[size_t(((n * high + o) * wide + p) * g.f + f)], sum);
-            }
-        expected[size_t(at)] = sum;
-      }
+  s.units = int32_t(groups * parts * ((g.f + kStripe - 1) / kStripe) * of_batch);
+  expected.assign(size_t(of_batch * size + 64), kGuard);
+  for (int64_t part = 0, at = 0; part < of_batch; ++part)
+    for (int64_t t = 0; t < taps; ++t)
+      for (int64_t c = 0; c < g.c; ++c)
+        for (int64_t f = 0; f < g.f; ++f, ++at) {
+          float sum = 0;
+          for (int64_t n = g.n * part / of_batch; n < g.n * (part + 1) / of_batch; ++n)
+            for (int64_t o = 0; o < high; ++o)
+              for (int64_t p = 0; p < wide; ++p) {
+                const int64_t r = o * g.stride + t / g.kw - g.pad, q = p * g.stride + t % g.kw - g.pad;
+                if (r >= 0 && r < g.h && q >= 0 && q < g.w)
+                  sum = madd1(x[size_t(((n * g.h + r) * g.w + q) * g.c + c)],
+                              y[size_t(((n * high + o) * wide + p) * g.f + f)], sum);
+              }
+          expected[size_t(at)] = sum;
+        }
   check("conv_kernel_windows", s, conv_kernel_windows, 2, expected, what);
 }
 

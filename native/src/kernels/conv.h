@@ -5,7 +5,8 @@
 //                unit: a line of C (OW positions of all channels): N * OD * OH of them
 //   conv_kernel  w[t, c, j] = sum over rows and positions o of A[o * step + t, c] * G[o, j]
 //                buf: 0 A, 1 G, 2 w, 5 the pieces (int32)
-//                unit: a piece of w's rows in one panel of columns of one group
+//                unit: a piece of w's rows in one panel of columns of one group, of one part of the batch: who makes
+//                all pieces of a part reads no other part of A and G
 //
 // The gradient by the input is conv too, with taps in the other order and w turned; a stride becomes a step for each
 // residue. Which position meets which tap is the plan's knowledge: it comes as a table of offsets.
@@ -26,7 +27,8 @@
 //                2048 spread (conv_kernel): G is what window_spread (pool.h) would write, see below
 //   dim[22]      columns of w over all groups
 //   dim[23..26]  floats in C from a position to the next along W, H, D, and from a row of the batch to the next;
-//                conv_kernel: dim[23] of G
+//                conv_kernel: dim[23] of G; dim[25] parts of the batch, each with a w of its own, dim[26] floats from one
+//                to the next
 //   dim[27]      lines of C in a band
 //   dim[28]      channels of A are repeated so often, side by side (depthwise; copied only)
 //   dim[29]      conv: taps in a row of the window if rows that meet no line of A are left out (one plane), or 0;
@@ -44,7 +46,7 @@
 //   program      conv: C is not written; the program runs on each finished block, over the space [N*OD*OH*OW, columns].
 //                C must then be dense, and so with flags 4 and 8.
 //
-// Every element of C is one chain of madd over taps and channels, every element of w one over rows, lines and
+// Every element of C is one chain of madd over taps and channels, every element of w one over a part's rows, lines and
 // positions: the same bits for any number of workers.
 #pragma once
 #include "elementwise.h"
@@ -57,6 +59,8 @@ constexpr int64_t kConvTurned = 64, kConvDepthwise = 128, kConvFramed = 256, kCo
 constexpr int64_t kConvBlock = 48;              // positions whose sums are held at once
 constexpr int64_t kConvBytes = 24 << 10;        // of w per pass over them: what stays in L1
 constexpr int64_t kConvSpreadBytes = 16 << 10;  // of positions made of windows
+constexpr int64_t kConvNear = 48 << 10;         // of lines of A and G that all pieces go over before the next lines
+constexpr int64_t kConvFew = 24 << 10;          // the same where a band is more than that
 constexpr int64_t kPieceRows = 24;              // most rows of a piece
 constexpr int64_t kPieceFloats = kPieceRows * kPanel;
 constexpr int64_t kPiecesAtOnce = 40;  // their sums stay in L2 while images go by
@@ -548,31 +552,36 @@ static void conv_kernel(const Step& s, Frame& f, int worker, int workers) {
   const bool depthwise = d[21] & kConvDepthwise;
   const int32_t* table = static_cast<const int32_t*>(s.buf[5]);
   const float* G = static_cast<const float*>(s.buf[1]);
-  float* out = static_cast<float*>(s.buf[2]);
   float* pack = reinterpret_cast<float*>(scratch + kConvPack);
   const int64_t pieces = d[2], panels = (d[3] + kPanel - 1) / kPanel, per_group = pieces * panels;
-  const int64_t all = d[0] * d[5] * d[6], OW = d[7];
+  const int64_t per_part = d[4] * per_group, OW = d[7];
   for (int64_t u0 = first; u0 < last;) {
-    // Units of one group, as many as have room for their sums.
-    const int64_t group = u0 / per_group, u1 = least(least(last, (group + 1) * per_group), u0 + kPiecesAtOnce);
+    // Units of one group of one part, as many as have room for their sums.
+    const int64_t part = u0 / per_part, group = u0 % per_part / per_group, base = part * per_part + group * per_group;
+    const int64_t u1 = least(least(last, base + per_group), u0 + kPiecesAtOnce);
+    const int64_t from = d[0] * part / d[25] * d[5] * d[6], end = d[0] * (part + 1) / d[25] * d[5] * d[6];
+    float* out = static_cast<float*>(s.buf[2]) + part * d[26];
     Lines l = depthwise ? Lines::make(s, 0, d[14], d[14] * d[28]) : Lines::make(s, group * d[1], d[1], d[1]);
     const int64_t lda = d[10] * l.channels;
     __builtin_memset(sums, 0, size_t((u1 - u0) * kPieceFloats) * 4);
     const float* at = nullptr;
     int64_t lines = 0, found = 0;  // what is left of a band
-    for (int64_t line = 0; line < all; line += lines, at += lines * l.next, found -= lines) {
+    for (int64_t line = from; line < end; line += lines, at += lines * l.next, found -= lines) {
       if (found == 0) {
-        found = find_lines(l, line, all, band);
+        found = find_lines(l, line, end, band);
         at = l.at;
       }
       // Positions made of windows are made a few at a time: they are read from L1 by all pieces.
       const bool spread = d[21] & kConvSpread;
       const int64_t few = kConvSpreadBytes / (4 * OW * padded(least(kPanel, d[3])));
-      lines = spread ? least(found, few > 1 ? few : 1) : found;
+      lines = found;
+      if (const int64_t bytes = 4 * (l.next + OW * least(kPanel, d[3])); !spread && found * bytes > kConvNear)
+        lines = least(found, kConvFew > bytes ? kConvFew / bytes : 1);
+      if (spread) lines = least(found, few > 1 ? few : 1);
       // Long rows of G lie far apart: those of a panel are brought together for its pieces.
       const bool wide = spread || (d[23] > kPanel && u1 - u0 > 2 && lines * OW * kPanel * 4 <= (4 << 20) - 4096);
       for (int64_t u = u0; u < u1; ++u) {
-        const int64_t in = u - group * per_group, panel = in / pieces, piece = in - panel * pieces, c0 = panel * kPanel;
+        const int64_t in = u - base, panel = in / pieces, piece = in - panel * pieces, c0 = panel * kPanel;
         const int32_t* told = table + 3 * piece * d[30];
         const int64_t cols = least(kPanel, d[3] - c0), rows = depthwise ? least(d[30], d[29] - piece * d[30]) : told[2];
         const float* g = G + line * OW * d[23] + group * d[3] + c0;
@@ -616,7 +625,7 @@ static void conv_kernel(const Step& s, Frame& f, int worker, int workers) {
       }
     }
     for (int64_t u = u0; u < u1; ++u) {
-      const int64_t in = u - group * per_group, panel = in / pieces, piece = in - panel * pieces, c0 = panel * kPanel;
+      const int64_t in = u - base, panel = in / pieces, piece = in - panel * pieces, c0 = panel * kPanel;
       const int32_t* told = table + 3 * piece * d[30];
       const int64_t cols = least(kPanel, d[3] - c0), rows = depthwise ? least(d[30], d[29] - piece * d[30]) : told[2];
       const float* c = sums + (u - u0) * kPieceFloats;

@@ -6,7 +6,7 @@
 //                        unit: a row of the batch
 //   conv_kernel_windows  w[t, c, j] = sum over rows and positions o of A[o * step + t, c] * V[o, j]
 //                        buf: 0 A, 1 values, 2 w, 5 the runs (int32), 6 kept, bytes
-//                        unit: sixteen columns of w of a piece of its rows
+//                        unit: sixteen columns of w of a piece of its rows, of one part of the batch
 //
 // V[o, j] is the value of o's window where the number kept for (window, j) is o's in it, else zero.
 //
@@ -20,7 +20,7 @@
 //
 // conv_kernel_windows has one column of a piece in registers while the values of a band go by.
 //   dim[0..2], [5..22], [27], [28] as in conv_kernel (conv.h); dim[2] runs, dim[5..7] positions that lie in windows
-//   dim[3] columns   dim[24] windows of a row of the batch   dim[29] runs of a piece at most   dim[30] floats of a run
+//   dim[3] columns   dim[24] windows of a row of the batch   dim[25..26] parts of the batch, as there   dim[29] runs of a piece at most   dim[30] floats of a run
 //   dim[31] floats of a run in a piece at most, a multiple of 16 as dim[30] is
 //   table: for each run (taps whose channels of A follow each other) its offset in the frame and its first row of w;
 //   then positions of a window along H and W
@@ -276,7 +276,7 @@ static void conv_kernel_windows(const Step& s, Frame& f, int worker, int workers
   const int64_t runs = d[2], J = d[3], at_once = d[29], run = d[30], wide = d[31];
   const int64_t kh = table[2 * runs], kw = table[2 * runs + 1], OW = d[7] / kw, OH = d[6] / kh;
   const int64_t groups = (runs + at_once - 1) / at_once, parts = (run + wide - 1) / wide, pieces = groups * parts;
-  const int64_t all = d[0] * d[5] * d[6];
+  const int64_t per_part = pieces * ((J + kStripe - 1) / kStripe);
   const int64_t lines_at_once = (kWindowsAtOnce / OW > 1 ? kWindowsAtOnce / OW : 1) * kh;
   Passed p;
   p.room = lines_at_once / kh * OW + 1;
@@ -292,21 +292,24 @@ static void conv_kernel_windows(const Step& s, Frame& f, int worker, int workers
     floats = least(wide, run - i0);
   };
   for (int64_t u0 = first, u1; u0 < last; u0 = u1) {
-    u1 = least(last, u0 + kUnitsAtOnce);
+    const int64_t part = u0 / per_part, base = part * per_part;
+    const int64_t from = d[0] * part / d[25] * d[5] * d[6], end = d[0] * (part + 1) / d[25] * d[5] * d[6];
+    float* out = static_cast<float*>(s.buf[2]) + part * d[26];
+    u1 = least(least(last, base + per_part), u0 + kUnitsAtOnce);
     __builtin_memset(sums, 0, size_t((u1 - u0) * kUnitFloats) * 4);
-    for (int64_t line = 0, lines; line < all; line += lines) {
-      lines = find_lines(l, line, all, band);
+    for (int64_t line = from, lines; line < end; line += lines) {
+      lines = find_lines(l, line, end, band);
       for (int64_t i = 0, some; i < lines; i += some) {
         some = least(lines_at_once, lines - i);
         const int64_t n = (line + i) / d[6], window = (n * OH + ((line + i) - n * d[6]) / kh) * OW;
         for (int64_t u = u0; u < u1; ++u) {
-          const int64_t c0 = u / pieces * kStripe, cols = least(kStripe, J - c0);
-          if (u == u0 || u % pieces == 0)
+          const int64_t c0 = (u - base) / pieces * kStripe, cols = least(kStripe, J - c0);
+          if (u == u0 || (u - base) % pieces == 0)
             list_passed(p, static_cast<const float*>(s.buf[1]) + window * J + c0,
                         static_cast<const uint8_t*>(s.buf[6]) + window * J + c0, J, cols, some / kh, OW, kh, kw, l.next,
                         lda);
           int64_t r0, count, i0, floats;
-          piece_of(u % pieces, r0, count, i0, floats);
+          piece_of((u - base) % pieces, r0, count, i0, floats);
           const float* a = l.at + i * l.next + i0;
           for (int64_t j = 0; j < cols; ++j) {
             const int32_t* at = p.at + j * p.room;
@@ -326,12 +329,12 @@ static void conv_kernel_windows(const Step& s, Frame& f, int worker, int workers
       }
     }
     for (int64_t u = u0; u < u1; ++u) {
-      const int64_t c0 = u / pieces * kStripe, cols = least(kStripe, J - c0);
+      const int64_t c0 = (u - base) / pieces * kStripe, cols = least(kStripe, J - c0);
       int64_t r0, count, i0, floats;
-      piece_of(u % pieces, r0, count, i0, floats);
+      piece_of((u - base) % pieces, r0, count, i0, floats);
       for (int64_t r = 0; r < count; ++r)
         transpose(sums + (u - u0) * kUnitFloats + r * kRunFloats, kRunsAtOnce * kRunFloats,
-                  static_cast<float*>(s.buf[2]) + (table[2 * (r0 + r) + 1] + i0) * J + c0, J, cols, floats);
+                  out + (table[2 * (r0 + r) + 1] + i0) * J + c0, J, cols, floats);
     }
   }
 }

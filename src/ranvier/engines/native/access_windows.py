@@ -17,16 +17,23 @@ PIECE_ROWS = 24
 STRIPE, RUNS, RUN_FLOATS = 16, 3, 96
 
 
-def _operand(p: Part) -> None:
-    """All of the input: which of it a worker needs follows from the table."""
-    size = p.dim(0) * p.dim(11) * p.dim(12) * p.dim(13) * p.dim(14)
-    p.read(0, 0, [(size, 1)], FLOAT)
+def _operand(p: Part, first: int, last: int) -> None:
+    """All of these rows of the input: which of it is met follows from the table."""
+    size = p.dim(11) * p.dim(12) * p.dim(13) * p.dim(14)
+    p.read(0, first * size, [((last - first) * size, 1)], FLOAT)
 
 
 def _windows_of(p: Part, values: int, at: int, count: int) -> None:
     """Values of windows and their taps, of which positions are made."""
     p.read(values, at, [(count, 1)], FLOAT)
     p.read(6, at, [(count, 1)], 1)
+
+
+def _rows_of_parts(p: Part, units: int) -> tuple[int, int]:
+    """The batch's rows that a worker meets for the gradient of a kernel."""
+    first, last = p.first // units, (p.last - 1) // units
+    rows, parts = p.dim(0), p.dim(25)
+    return rows * first // parts, rows * (last + 1) // parts
 
 
 @rule("conv")
@@ -36,7 +43,8 @@ def _conv(p: Part) -> None:
     lines = np.arange(p.first, p.last)
     if not len(lines) or not wide:
         return
-    _operand(p)
+    of_row = max(p.step.units // p.dim(0), 1)
+    _operand(p, p.first // of_row, (p.last - 1) // of_row + 1)
     p.read(5, 0, [(2 * taps + (2 if p.dim(21) & POOLED else 0), 1)], 4)
     p.read(1, 0, [(p.dim(30), 1)], FLOAT)
     total = columns * groups
@@ -75,14 +83,17 @@ def _conv_kernel(p: Part) -> None:
     pieces, columns = p.dim(2), p.dim(3)
     if p.first >= p.last:
         return
-    _operand(p)
     wide = p.dim(22)
-    positions = p.dim(0) * p.dim(5) * p.dim(6) * p.dim(7)
+    panels = -(-columns // PANEL)
+    in_part = p.dim(4) * pieces * panels
+    a, b = _rows_of_parts(p, in_part)
+    _operand(p, a, b)
+    each = p.dim(5) * p.dim(6) * p.dim(7)
     spread = p.dim(21) & SPREAD
     if spread:
-        _windows_of(p, 1, 0, p.dim(0) * p.dim(24) * wide)
+        _windows_of(p, 1, a * p.dim(24) * wide, (b - a) * p.dim(24) * wide)
     else:
-        p.read(1, 0, [(positions * wide, 1)], FLOAT)
+        p.read(1, a * each * wide, [((b - a) * each * wide, 1)], FLOAT)
     deep = p.dim(21) & DEPTHWISE
     each, taps = p.dim(30), p.dim(29)
     entries = taps if deep else pieces
@@ -90,9 +101,9 @@ def _conv_kernel(p: Part) -> None:
     run = p.dim(31)
     parts = -(-run // PIECE_ROWS)
     per = -(-run // parts)
-    panels = -(-columns // PANEL)
     for unit in range(p.first, p.last):
-        group, rest = divmod(unit, pieces * panels)
+        of_batch, rest = divmod(unit, in_part)
+        group, rest = divmod(rest, pieces * panels)
         panel, piece = divmod(rest, pieces)
         c0 = group * columns + panel * PANEL
         count = min(PANEL, columns - panel * PANEL)
@@ -101,7 +112,8 @@ def _conv_kernel(p: Part) -> None:
         else:
             number, part = divmod(piece, parts)
             first, rows = number * run + part * per, min(per, run - part * per)
-        p.write(2, first * wide + c0, [(rows, wide), (count, 1)], FLOAT)
+        at = of_batch * p.dim(26) + first * wide + c0
+        p.write(2, at, [(rows, wide), (count, 1)], FLOAT)
 
 
 @rule("conv_input_windows")
@@ -130,20 +142,25 @@ def _conv_input_windows(p: Part) -> None:
 def _conv_kernel_windows(p: Part) -> None:
     if p.first >= p.last:
         return
-    _operand(p)
     runs, columns = p.dim(2), p.dim(3)
-    _windows_of(p, 1, 0, p.dim(0) * p.dim(24) * columns)
     p.read(5, 0, [(2 * runs + 2, 1)], 4)
     at_once, run, wide = (p.dim(i) for i in (29, 30, 31))
     parts = -(-run // wide)
     pieces = -(-runs // at_once) * parts
+    in_part = pieces * -(-columns // STRIPE)
+    a, b = _rows_of_parts(p, in_part)
+    _operand(p, a, b)
+    passed = p.dim(24) * columns
+    _windows_of(p, 1, a * passed, (b - a) * passed)
     for unit in range(p.first, p.last):
-        stripe, piece = divmod(unit, pieces)
+        of_batch, rest = divmod(unit, in_part)
+        stripe, piece = divmod(rest, pieces)
         group, part = divmod(piece, parts)
         c0, first = stripe * STRIPE, group * at_once
         own = [(min(wide, run - part * wide), columns), (min(STRIPE, columns - c0), 1)]
         for number in range(first, min(first + at_once, runs)):
-            p.write(2, (number * run + part * wide) * columns + c0, own, FLOAT)
+            at = of_batch * p.dim(26) + (number * run + part * wide) * columns + c0
+            p.write(2, at, own, FLOAT)
 
 
 def _windows(p: Part) -> tuple[int, int, int]:

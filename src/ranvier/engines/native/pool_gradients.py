@@ -117,7 +117,13 @@ def input_step(low: Lowering, node: Node, c: Conv, spread: Spread, w: View) -> D
 
 
 def kernel_step(
-    low: Lowering, node: Node, attrs: dict[str, Any], x: View, spread: Spread, to: View
+    low: Lowering,
+    node: Node,
+    attrs: dict[str, Any],
+    x: View,
+    spread: Spread,
+    to: View,
+    parts: int,
 ) -> Draft | None:
     """The gradient of the kernel, or ``None`` where products with zeros are cheaper.
 
@@ -127,7 +133,8 @@ def kernel_step(
         attrs: Of the convolution.
         x: Its input, three axes between rows and channels.
         spread: What comes back, cropped.
-        to: Where the gradient goes.
+        to: Where the gradients of the batch's parts go, one after the other.
+        parts: How many there are.
     """
     g = Geometry.of(attrs, x.shape[1:4], spread.shape[1:4], attrs["kernel"])
     axes, inner, columns = g.forward(), x.shape[-1], spread.shape[-1]
@@ -155,13 +162,13 @@ def kernel_step(
     )
     groups = -(-len(starts) // RUNS)
     at_once = -(-len(starts) // groups)
-    parts = -(-run // RUN_FLOATS)
-    wide = -(-run // STRIPE // parts) * STRIPE
+    cuts = -(-run // RUN_FLOATS)
+    wide = -(-run // STRIPE // cuts) * STRIPE
     dims = [
         *(x.shape[0], inner, len(starts), columns, 1),
         *g.out,
         *a.dims(),
-        *(a.flags, columns, columns, spread.windows, 0, 0),
+        *(a.flags, columns, columns, spread.windows, parts, to.size // parts),
         *(a.band, a.often, at_once, run, wide),
     ]
     work = math.prod(g.taps) * inner * FMA_NS + VALUE_NS
@@ -172,7 +179,7 @@ def kernel_step(
             *(place(told), place(spread.taps)),
         ],
         dims,
-        units=groups * parts * -(-columns // STRIPE),
+        units=groups * cuts * -(-columns // STRIPE) * parts,
         reads=[access(v) for v in (a.view, spread.values, spread.taps, told)],
         writes=[access(to)],
         cost=CALL_NS + spread.values.size * work,

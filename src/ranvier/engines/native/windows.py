@@ -11,6 +11,7 @@ from typing import Any
 from ranvier.engines.api import Unsupported
 from ranvier.engines.native import groups
 from ranvier.engines.native.access_windows import PIECE_ROWS
+from ranvier.engines.native.channels import join_parts
 from ranvier.engines.native.conv_geometry import (
     DEPTHWISE,
     MOST_BAND,
@@ -26,6 +27,7 @@ from ranvier.engines.native.conv_geometry import (
     Geometry,
     Spread,
     analyse,
+    kernel_parts,
     operand,
     runs,
     solid,
@@ -279,11 +281,32 @@ def _conv_kernel(low: Lowering, node: Node) -> View:
         low.copy(number(0.0, to.shape, to.dtype), to)
         return to
     x, positions = three(x), three(g).shape[1:4]
+    parts, made = kernel_parts(x.shape[0], math.prod(positions)), to
+    if parts > 1:
+        made = low.new((parts, *to.shape), to.dtype)
+    step = None
     if isinstance(g, Spread):
-        step = kernel_step(low, node, attrs, x, g.cropped(), to)
-        if step is not None:
-            low.steps.append(step)
-            return to
+        step = kernel_step(low, node, attrs, x, g.cropped(), made, parts)
+    low.steps.append(step or _kernel_step(low, node, x, g, made, parts))
+    if parts > 1:
+        join_parts(low, node, made, to)
+    return to
+
+
+def _kernel_step(
+    low: Lowering, node: Node, x: View, g: View, to: View, parts: int
+) -> Draft:
+    """The gradient of a kernel, from all positions.
+
+    Args:
+        low: The lowering.
+        node: The gradient.
+        x: The input of the convolution, three axes between rows and channels.
+        g: What comes back to its positions.
+        to: Where the gradients of the batch's parts go, one after the other.
+        parts: How many there are.
+    """
+    attrs, positions = low.attrs(node), three(g).shape[1:4]
     geometry = Geometry.of(attrs, x.shape[1:4], positions, attrs["kernel"])
     axes, groups = geometry.forward(), geometry.groups
     channels, columns = x.shape[-1], g.shape[-1]
@@ -302,8 +325,8 @@ def _conv_kernel(low: Lowering, node: Node) -> View:
         pieces = -(-taps // each)
     else:
         starts, run = runs(geometry, a, inner)
-        parts = -(-run // PIECE_ROWS)
-        per = -(-run // parts)
+        cuts = -(-run // PIECE_ROWS)
+        per = -(-run // cuts)
         entries = [
             (start + i, number * run + i, min(per, run - i))
             for number, start in enumerate(starts)
@@ -328,7 +351,7 @@ def _conv_kernel(low: Lowering, node: Node) -> View:
         flags,
         columns,
         columns,
-        *(windows, 0, 0),
+        *(windows, parts, to.size // parts),
         a.band,
         a.often,
         taps,
@@ -340,7 +363,7 @@ def _conv_kernel(low: Lowering, node: Node) -> View:
         "conv_kernel",
         [place(a.view), place(source), place(to), None, None, place(told)],
         dims,
-        units=pieces * -(-in_group // PANEL) * (1 if deep else groups),
+        units=pieces * -(-in_group // PANEL) * (1 if deep else groups) * parts,
         reads=[access(a.view), access(source), access(told)],
         writes=[access(to)],
         cost=CALL_NS + count * taps * inner * columns * FMA_NS,
@@ -349,8 +372,7 @@ def _conv_kernel(low: Lowering, node: Node) -> View:
     if isinstance(g, Spread):
         step.refs.append(place(g.taps))
         step.reads.append(access(g.taps))
-    low.steps.append(step)
-    return to
+    return step
 
 
 # ------------------------------------------------------------------ the largest of windows
