@@ -163,6 +163,7 @@ template <bool Depthwise>
 RV_INLINE const ConvTileFn* conv_tiles(int64_t vectors, int64_t lda) {
   if (!Depthwise && lda == 16) return ConvTiles<Depthwise, 16>::table[vectors];
   if (!Depthwise && lda == 32) return ConvTiles<Depthwise, 32>::table[vectors];
+  if (!Depthwise && lda == 64) return ConvTiles<Depthwise, 64>::table[vectors];
   return ConvTiles<Depthwise, 0>::table[vectors];
 }
 

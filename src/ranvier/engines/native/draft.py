@@ -35,6 +35,9 @@ GIVE_NS = 0.6
 #: Up to so many workers each gathers all rows of a batch that all of them read: memory
 #: that another core has written arrives line by line, later than a copy of one's own.
 GATHERERS = 4
+#: Bytes of a batch up to which that holds: more leaves the near caches either way, and
+#: each core would fetch all of it from memory.
+GATHERED_BYTES = 1 << 20
 
 
 @dataclass
@@ -185,6 +188,8 @@ def divide(steps: Sequence[Draft], keep: Sequence[Buffer], workers: int) -> None
             made = sum(a.high - a.low for a in step.writes)
             return 2 * sum(high - low for low, high in fetched) <= made
         if step.kernel != "gather":
+            return False
+        if sum(a.high - a.low for a in step.writes) > GATHERED_BYTES:
             return False
         return workers <= GATHERERS and all(
             reader.single or read.share is None
