@@ -135,8 +135,10 @@ static void gemm_tn(const Step& s, Frame& f, int worker, int workers) {
     return;
   }
   p.supply = rows_supply(p.ldb, K, M);
-  // A's columns are read at a stride of lda: over a long contraction its lines collide or come late.
-  p.copy_a = !p.a_panels && M >= 192 && N >= 32;
+  // A's columns are read at a stride of lda: over a long contraction its lines collide or come late. Not if all of a
+  // short row is wanted: then they follow each other.
+  const bool short_rows = p.lda <= kPanel && s.dim[7] >= K;
+  p.copy_a = !p.a_panels && !short_rows && M >= 192 && N >= 32;
   if (p.copy_a && s.dim[8] == 1 && M * padded(K) * 4 <= kTurnedBytes) {
     int64_t first, last;
     share(s.units, worker, workers, first, last);

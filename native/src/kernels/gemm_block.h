@@ -278,6 +278,7 @@ RV_INLINE void panel_product(const Product& p, int64_t panel, int64_t r0, int64_
   x.ahead = p.ahead;
   const float* b = p.b;
   bool again = false;  // pack per block of rows and range of k, not once
+  bool by_pass = false;
   if (p.supply == Supply::direct) {
     if (p.ldb) {
       x.ldb = p.ldb;
@@ -289,7 +290,8 @@ RV_INLINE void panel_product(const Product& p, int64_t panel, int64_t r0, int64_
   } else {
     x.ldb = padded(cols);
     b = p.pack;
-    again = depth > kPackDepth;
+    by_pass = Transposed && r1 - r0 <= block_rows(p);  // one block of rows: what is packed is used at once, from L1
+    again = by_pass || depth > kPackDepth;
     if (!again) supply(p, panel, 0, depth, cols, p.pack, x.ldb);
   }
   float* c = p.c;
@@ -324,7 +326,7 @@ RV_INLINE void panel_product(const Product& p, int64_t panel, int64_t r0, int64_
         if (again) {
           if (k == packed_to) {
             packed_from = packed_to;
-            packed_to = least(depth, packed_from + kPackDepth);
+            packed_to = by_pass ? k1 : least(depth, packed_from + kPackDepth);
             supply(p, panel, packed_from, packed_to, cols, p.pack, x.ldb);
           }
           k2 = least(k1, packed_to);

@@ -257,6 +257,9 @@ def _divide(
     """
     if workers == 1:
         return rows, False, None
+    if kernel == "gemm_tn" and rows <= columns and panels % workers == 0:
+        # The whole of the narrower operand, and of the wider one columns of one's own.
+        return rows, False, ("columns", panels)
     if panels > 1 and batch >= 2 * columns:
         per = max(1, -(-rows // workers))
         return per, True, ("rows", rows, per)
