@@ -146,6 +146,37 @@ static void shape(int64_t M, int64_t N, int64_t K) {
   }
 }
 
+// The weight gradient of parts of a long batch, one after the other.
+static void in_parts(int64_t M, int64_t N, int64_t K) {
+  const Array x = drawn(M * K), y = drawn(M * N);
+  for (int64_t parts : {2, 3, 8}) {
+    Array expected = guarded(parts * K * N);
+    for (int64_t p = 0; p < parts; ++p)
+      for (int64_t k = 0; k < K; ++k)
+        for (int64_t j = 0; j < N; ++j) {
+          float sum = 0;
+          for (int64_t i = M * p / parts; i < M * (p + 1) / parts; ++i) sum = madd1(x[i * K + k], y[i * N + j], sum);
+          expected[size_t((p * K + k) * N + j)] = sum;
+        }
+    for (int workers : {1, 2, 3, 8}) {
+      Array c = guarded(parts * K * N);
+      Step s = {};
+      s.buf[0] = const_cast<float*>(x.data()), s.buf[1] = const_cast<float*>(y.data()), s.buf[2] = c.data();
+      const int64_t d[] = {M, N, K, K, N, N, 0, K, 1, N, 0, parts, K * N};
+      std::memcpy(s.dim, d, sizeof d);
+      s.units = int32_t(parts);
+      for (int w = 0; w < workers; ++w) std::memset(frame()->scratch[w], 0xff, kGemmScratch);
+      for (int w = 0; w < workers; ++w) gemm_tn(s, *frame(), w, workers);
+      ++checks;
+      if (std::memcmp(c.data(), expected.data(), c.size() * 4) != 0) {
+        std::printf("gemm_tn M=%ld N=%ld K=%ld in %ld parts, %d workers\n", long(M), long(N), long(K), long(parts),
+                    workers);
+        if (++failures > 20) std::exit(1);
+      }
+    }
+  }
+}
+
 // The weight gradient with the optimizer in its epilogue: the weight and its slots in panels, the padding still zero after.
 static void fused(int64_t M, int64_t N, int64_t K) {
   const Array x = drawn(M * K), y = drawn(M * N);
@@ -317,6 +348,9 @@ int main() {
   for (auto& o : others) accumulate(o[0], o[1], o[2]);
   for (auto& o : {others[1], others[4]}) any(o[0] / 2, o[1], o[2]);
   any(1, 1, 1), any(5, 17, 3), any(60, 70, 140), any(1, 64, 20), any(50, 3, 7);
+  in_parts(1030, 16, 8);
+  in_parts(1100, 64, 70);
+  in_parts(640, 48, 200);
   std::printf("%ld checks, %d failures, %d-wide\n", checks, failures, W);
   return failures != 0;
 }

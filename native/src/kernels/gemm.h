@@ -16,6 +16,8 @@
 //   dim[8]    units per panel = ceil(rows of C / dim[7])
 //   dim[9]    leading dimension of side (ignored without 4 or 8); 0: column panels; side may be C itself: C += product
 //   dim[10]   0, or the number of panels: then units = dim[8], and unit u is rows [u * dim[7], + dim[7]) of every panel
+//   dim[11]   (tn, row-major) 0, or parts of the contraction, each with a C of its own: units are then these
+//   dim[12]   floats from one of these to the next
 //   units     = panels of C's columns (64 each) * dim[8]; unit u is rows [u % dim[8] * dim[7], + dim[7]) of panel u / dim[8]
 //   program   if present, C is not written: instead the program runs on each finished block (operand buffer -2, iteration
 //             space [rows of C, columns of C]). Flags in dim[6] are applied before it. buf[2] may then be null.
@@ -26,7 +28,7 @@
 // dim[7] = 1, units = M shares rows as any row-wise step of M units does, and gemm_tn with dim[7] = 64 shares the rows of
 // the weight as gemm_nt shares its panels of K.
 //
-// Every element is one sequential sum over the contraction, so all three give the same bits for any units and workers.
+// Every element is one sequential sum over the contraction (over a part of it), so all three give the same bits for any units and workers.
 // Scratch: the first kGemmScratch bytes of the worker's; the program gets what follows; a tall A^T from kTurnedAt on.
 // The arithmetic of a finished sum s: s + bias, then max(0, .), then where(side > 0, ., 0) or side + s.
 #pragma once
@@ -106,7 +108,8 @@ static void gemm_nt(const Step& s, Frame& f, int worker, int workers) {
   }
 }
 
-static void gemm_tn(const Step& s, Frame& f, int worker, int workers) {
+// The share of one of so many workers, in this scratch.
+RV_INLINE void weight_gradient(const Step& s, Frame& f, int scratch, int worker, int workers) {
   const int64_t M = s.dim[0], N = s.dim[1], K = s.dim[2];
   AdamUpdate adam;
   const bool is_adam = s.program && as_adam(s, adam);
@@ -117,14 +120,14 @@ static void gemm_tn(const Step& s, Frame& f, int worker, int workers) {
       return;
     }
     if (is_adam && K <= kBlockRows && M > 1) {
-      float* sums = reinterpret_cast<float*>(f.scratch[worker]);
+      float* sums = reinterpret_cast<float*>(f.scratch[scratch]);
       const bool padding = !adam.dense;
       small_product<true>(s, y, s.dim[4], sums, padding ? padded(N) : N, K, N, M, padding);
       adam_block(adam, 0, K, N, sums);
       return;
     }
   }
-  Product p = product(s, f, worker);
+  Product p = product(s, f, scratch);
   p.rows = K;
   p.columns = N;
   p.depth = M;
@@ -142,11 +145,31 @@ static void gemm_tn(const Step& s, Frame& f, int worker, int workers) {
   if (p.copy_a && s.dim[8] == 1 && M * padded(K) * 4 <= kTurnedBytes) {
     int64_t first, last;
     share(s.units, worker, workers, first, last);
-    if (last - first >= 3) p.turned = turn_blocks(p, f.scratch[worker]);
+    if (last - first >= 3) p.turned = turn_blocks(p, f.scratch[scratch]);
   }
   for_units(
       s, worker, workers, K, [&](int64_t panel, int64_t r0, int64_t r1) { panel_product<true>(p, panel, r0, r1); },
       p.a_panels ? kPanelRows : 0, true);
+}
+
+static void gemm_tn(const Step& s, Frame& f, int worker, int workers) {
+  const int64_t parts = s.dim[11];
+  if (!parts) {
+    weight_gradient(s, f, worker, worker, workers);
+    return;
+  }
+  int64_t first, last;
+  share(s.units, worker, workers, first, last);
+  for (int64_t i = first; i < last; ++i) {
+    const int64_t from = s.dim[0] * i / parts;
+    Step part = s;
+    part.buf[0] = static_cast<float*>(s.buf[0]) + from * s.dim[3];
+    part.buf[1] = static_cast<float*>(s.buf[1]) + from * s.dim[4];
+    part.buf[2] = static_cast<float*>(s.buf[2]) + i * s.dim[12];
+    part.dim[0] = s.dim[0] * (i + 1) / parts - from;
+    part.units = 1;
+    weight_gradient(part, f, worker, 0, 1);
+  }
 }
 
 }  // namespace rv::RV_ISA

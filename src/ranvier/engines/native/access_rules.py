@@ -173,6 +173,14 @@ def _gemm_nt(p: Part) -> None:
 @rule("gemm_tn")
 def _gemm_tn(p: Part) -> None:
     m, n, k = (p.dim(i) for i in range(3))
+    parts = p.dim(11)
+    if parts:
+        for part in range(p.first, p.last):
+            rows = (m * part // parts, m * (part + 1) // parts)
+            _matrix(p.read, 0, m, k, p.dim(3), rows, (0, k))
+            _matrix(p.read, 1, m, n, p.dim(4), rows, (0, n))
+            p.write(2, part * p.dim(12), [(k * n, 1)], FLOAT)
+        return
     for panel, r0, r1 in _ranges(p, k):
         c0 = panel * PANEL
         _matrix(p.read, 0, m, k, p.dim(3), (0, m), (r0, r1))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from ranvier.engines.native.draft import Draft, access
 from ranvier.engines.native.lowering import Lowering
+from ranvier.engines.native.parts import join_parts
 from ranvier.engines.native.programs import place
 from ranvier.engines.native.table import row
-from ranvier.engines.native.values import PANEL, View, dtype_number, number
+from ranvier.engines.native.values import View, number
 from ranvier.graph.ir import Node
 
 #: Numbers for which a part is worth its place, and the most parts.
@@ -48,23 +49,6 @@ def _in_parts(low: Lowering, node: Node, views: list[View]) -> tuple[View, list[
         )
     )
     return to, dims
-
-
-def join_parts(low: Lowering, node: Node, parts: View, to: View) -> None:
-    """The step that adds ``[parts, *shape]`` to ``[*shape]``, always in the same order."""
-    code = dtype_number(to.dtype)
-    low.steps.append(
-        Draft(
-            "reduce",
-            [place(parts), place(to)],
-            [1, parts.shape[0], to.size, code, code, 0, 0],
-            units=max(1, min(-(-to.size // PANEL), 64)),
-            reads=[access(parts)],
-            writes=[access(to)],
-            cost=15 + parts.size * 0.1,
-            label=node.origins[0].layer if node.origins else "",
-        )
-    )
 
 
 def _apart(view: View) -> tuple[View, ...]:

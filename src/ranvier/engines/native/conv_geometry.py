@@ -30,8 +30,6 @@ BAND, MOST_BAND = 192 << 10, (2 << 20) - 4096
 MOST_DEPTH, MOST_PACKED = 1 << 18, ((4 << 20) - 4096) // (4 * PANEL)
 #: Taps of a piece of a kernel's gradient, where channels are by themselves.
 PIECE_TAPS = 9
-#: Positions for which a part of a kernel's gradient is worth its place, most parts.
-PART, MOST_PARTS = 1536, 8
 #: Most positions of a window along an axis for which a convolution keeps the largest.
 MOST_POOL = 8
 
@@ -298,20 +296,6 @@ def runs(g: Geometry, a: Operand, inner: int) -> tuple[list[int], int]:
     side = g.taps[2]
     joined = all(after == at + inner for at, after in pairwise(offsets[:side]))
     return (offsets[::side], side * inner) if joined else (offsets, inner)
-
-
-def kernel_parts(rows: int, positions: int) -> int:
-    """Into how many parts a batch is divided for the gradient of a kernel.
-
-    Workers then read each its own rows, and there is work for more of them than a kernel
-    has pieces; whatever their number, the parts are the same.
-
-    Args:
-        rows: Of the batch.
-        positions: Of one of them.
-    """
-    most = max(1, min(rows, rows * positions // PART, MOST_PARTS))
-    return 1 << most.bit_length() - 1
 
 
 @dataclass(frozen=True, eq=False)

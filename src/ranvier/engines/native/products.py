@@ -13,6 +13,7 @@ from ranvier.engines.native.epilogues import ROW_BIAS, SIDE_APART, match_epilogu
 from ranvier.engines.native.hosting import emit_program, host_program, touch
 from ranvier.engines.native.lanes import COMMON
 from ranvier.engines.native.operands import Product, analyse
+from ranvier.engines.native.parts import join_parts, product_parts
 from ranvier.engines.native.programs import Group, place, turned
 from ranvier.engines.native.values import PANEL, View, collapse
 from ranvier.graph.ir import Node
@@ -89,7 +90,14 @@ def can_host(low: Lowering, node: Node) -> bool:
         return False
     if low.shape(node)[-1:] != (found.m if found.turned else found.n,):
         return False  # its columns are several axes, a program's are the last one
-    return found.n >= NARROW or found.m == 1
+    return (found.n >= NARROW or found.m == 1) and _parts(found) == 1
+
+
+def _parts(p: Product) -> int:
+    """Parts of the contraction, which only a weight gradient has."""
+    if p.kernel != "gemm_tn" or p.turned:
+        return 1
+    return product_parts(p.m, p.n, p.k)
 
 
 def operands(low: Lowering, node: Node) -> None:
@@ -152,6 +160,8 @@ def lower_product(low: Lowering, node: Node) -> View:
     if to.size == 0:
         return to
     found = analyse(low, node, to.columns)
+    if found is not None and not to.columns and _in_parts(low, node, found, to):
+        return to
     if found is not None and found.turned:
         _emit(low, node, found, turned(to))
     elif found is not None and to.columns and not to.dense:
@@ -167,6 +177,32 @@ def lower_product(low: Lowering, node: Node) -> View:
     else:
         _emit_any(low, node, to)
     return to
+
+
+def _in_parts(low: Lowering, node: Node, p: Product, to: View) -> bool:
+    """A weight gradient over a long batch, in parts; whether it is one."""
+    parts = _parts(p)
+    if parts == 1 or p.a.panel or p.b.panel:
+        return False
+    made = low.new((parts, p.m, p.n), to.dtype)
+    lda, ldb = _lead_of(p.a, p.k, p.m, flip=True), _lead_of(p.b, p.k, p.n)
+    low.steps.append(
+        Draft(
+            "gemm_tn",
+            [place(p.a), place(p.b), place(made), None],
+            [
+                *(p.k, p.n, p.m, lda, ldb, p.n, 0),
+                *(p.m, 1, p.n, 0, parts, p.m * p.n),
+            ],
+            units=parts,
+            reads=[access(p.a), access(p.b)],
+            writes=[access(made)],
+            cost=CALL_NS + p.m * p.n * p.k * FMA_NS,
+            label=node.origins[0].layer if node.origins else "",
+        )
+    )
+    join_parts(low, node, made, to)
+    return True
 
 
 def _emit(

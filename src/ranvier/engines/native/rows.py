@@ -20,6 +20,7 @@ from ranvier.engines.native.hosting import emit_program, host_program
 from ranvier.engines.native.lowering import Lowering
 from ranvier.engines.native.nodes import elementwise
 from ranvier.engines.native.operands import window
+from ranvier.engines.native.parts import column_parts, join_parts, sum_step
 from ranvier.engines.native.products import (
     can_host,
     emit_product,
@@ -205,7 +206,13 @@ def _reduce(low: Lowering, node: Node) -> View:
     if to.size == 0:
         return to
     if outer == 1 and n > 1 and inner > 1 and columns(low, node):
-        _column_sums(low, node, x, to, n, inner)
+        parts = column_parts(n, inner)
+        if parts == 1:
+            _column_sums(low, node, x, to, n, inner)
+            return to
+        made = low.new((parts, inner), to.dtype)
+        low.steps.append(sum_step(node, x, (parts, n // parts, inner), made, parts))
+        join_parts(low, node, made, to)
         return to
     draft = _reduce_step(node, (outer, n, inner), x.dtype, to)
     draft.refs[0] = place(x)
@@ -315,7 +322,15 @@ def host_column_sums(low: Lowering, node: Node, group: Group) -> None:
     _column_sums(low, node, x, None, n, inner, group)
 
 
-host("sum", can=columns, emit=host_column_sums)
+def _hosts(low: Lowering, node: Node) -> bool:
+    """Whether the update of a bias can follow the sums in the same step."""
+    if not columns(low, node):
+        return False
+    form = canonical(low.shape(node.inputs[0]), node.attrs["axes"])
+    return form is not None and column_parts(form[1], form[2]) == 1
+
+
+host("sum", can=_hosts, emit=host_column_sums)
 
 
 @row("argmax", "argmin")

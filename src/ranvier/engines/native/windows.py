@@ -11,7 +11,6 @@ from typing import Any
 from ranvier.engines.api import Unsupported
 from ranvier.engines.native import groups
 from ranvier.engines.native.access_windows import PIECE_ROWS
-from ranvier.engines.native.channels import join_parts
 from ranvier.engines.native.conv_geometry import (
     DEPTHWISE,
     MOST_BAND,
@@ -27,7 +26,6 @@ from ranvier.engines.native.conv_geometry import (
     Geometry,
     Spread,
     analyse,
-    kernel_parts,
     operand,
     runs,
     solid,
@@ -47,6 +45,7 @@ from ranvier.engines.native.groups import MAX_BUFFERS
 from ranvier.engines.native.hosting import emit_program, host_program
 from ranvier.engines.native.lowering import Lowering
 from ranvier.engines.native.operands import Product
+from ranvier.engines.native.parts import join_parts, kernel_parts
 from ranvier.engines.native.pool_gradients import input_step, kernel_step, reads_input
 from ranvier.engines.native.products import CALL_NS, FMA_NS
 from ranvier.engines.native.programs import Group, place
