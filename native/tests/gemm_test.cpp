@@ -148,7 +148,7 @@ static void shape(int64_t M, int64_t N, int64_t K) {
 
 // The weight gradient of parts of a long batch, one after the other.
 static void in_parts(int64_t M, int64_t N, int64_t K) {
-  const Array x = drawn(M * K), y = drawn(M * N);
+  const Array x = drawn(M * K), y = drawn(M * N), panels = to_panels(x, M, K);
   for (int64_t parts : {2, 3, 8}) {
     Array expected = guarded(parts * K * N);
     for (int64_t p = 0; p < parts; ++p)
@@ -158,11 +158,14 @@ static void in_parts(int64_t M, int64_t N, int64_t K) {
           for (int64_t i = M * p / parts; i < M * (p + 1) / parts; ++i) sum = madd1(x[i * K + k], y[i * N + j], sum);
           expected[size_t((p * K + k) * N + j)] = sum;
         }
-    for (int workers : {1, 2, 3, 8}) {
+    for (int workers : {1, 2, 3, 8, -1, -2}) {  // below zero: x in panels
+      const bool in_panels = workers < 0;
+      workers = in_panels ? -workers : workers;
       Array c = guarded(parts * K * N);
       Step s = {};
-      s.buf[0] = const_cast<float*>(x.data()), s.buf[1] = const_cast<float*>(y.data()), s.buf[2] = c.data();
-      const int64_t d[] = {M, N, K, K, N, N, 0, K, 1, N, 0, parts, K * N};
+      s.buf[0] = const_cast<float*>(in_panels ? panels.data() : x.data()), s.buf[1] = const_cast<float*>(y.data()),
+      s.buf[2] = c.data();
+      const int64_t d[] = {M, N, K, in_panels ? 0 : K, N, N, 0, K, 1, N, 0, parts, K * N};
       std::memcpy(s.dim, d, sizeof d);
       s.units = int32_t(parts);
       for (int w = 0; w < workers; ++w) std::memset(frame()->scratch[w], 0xff, kGemmScratch);

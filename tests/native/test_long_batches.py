@@ -46,7 +46,13 @@ def images() -> list[Any]:
 
 
 def table() -> list[Any]:
-    return [keras.Input((20,)), layers.Dense(64, activation="relu"), layers.Dense(3)]
+    """A wide input, which lies in panels, and a narrow one."""
+    return [
+        keras.Input((330,)),
+        layers.Dense(48, activation="relu"),
+        layers.Dense(64, activation="gelu"),
+        layers.Dense(3),
+    ]
 
 
 CASES: dict[str, tuple[Any, int]] = {

@@ -16,7 +16,7 @@
 //   dim[8]    units per panel = ceil(rows of C / dim[7])
 //   dim[9]    leading dimension of side (ignored without 4 or 8); 0: column panels; side may be C itself: C += product
 //   dim[10]   0, or the number of panels: then units = dim[8], and unit u is rows [u * dim[7], + dim[7]) of every panel
-//   dim[11]   (tn, row-major) 0, or parts of the contraction, each with a C of its own: units are then these
+//   dim[11]   (tn) 0, or parts of the contraction, each with a C of its own: units are then these
 //   dim[12]   floats from one of these to the next
 //   units     = panels of C's columns (64 each) * dim[8]; unit u is rows [u % dim[8] * dim[7], + dim[7]) of panel u / dim[8]
 //   program   if present, C is not written: instead the program runs on each finished block (operand buffer -2, iteration
@@ -108,8 +108,9 @@ static void gemm_nt(const Step& s, Frame& f, int worker, int workers) {
   }
 }
 
-// The share of one of so many workers, in this scratch.
-RV_INLINE void weight_gradient(const Step& s, Frame& f, int scratch, int worker, int workers) {
+// The share of one of so many workers, in this scratch; of a batch of `height` rows those from `from` on.
+RV_INLINE void weight_gradient(const Step& s, Frame& f, int scratch, int worker, int workers, int64_t height,
+                               int64_t from) {
   const int64_t M = s.dim[0], N = s.dim[1], K = s.dim[2];
   AdamUpdate adam;
   const bool is_adam = s.program && as_adam(s, adam);
@@ -128,6 +129,8 @@ RV_INLINE void weight_gradient(const Step& s, Frame& f, int scratch, int worker,
     }
   }
   Product p = product(s, f, scratch);
+  p.a_height = height;
+  p.a_from = from;
   p.rows = K;
   p.columns = N;
   p.depth = M;
@@ -155,7 +158,7 @@ RV_INLINE void weight_gradient(const Step& s, Frame& f, int scratch, int worker,
 static void gemm_tn(const Step& s, Frame& f, int worker, int workers) {
   const int64_t parts = s.dim[11];
   if (!parts) {
-    weight_gradient(s, f, worker, worker, workers);
+    weight_gradient(s, f, worker, worker, workers, s.dim[0], 0);
     return;
   }
   int64_t first, last;
@@ -164,11 +167,11 @@ static void gemm_tn(const Step& s, Frame& f, int worker, int workers) {
     const int64_t from = s.dim[0] * i / parts;
     Step part = s;
     part.buf[0] = static_cast<float*>(s.buf[0]) + from * s.dim[3];
-    part.buf[1] = static_cast<float*>(s.buf[1]) + from * s.dim[4];
+    part.buf[1] = static_cast<float*>(s.buf[1]) + from * (s.dim[4] ? s.dim[4] : padded(s.dim[1]));
     part.buf[2] = static_cast<float*>(s.buf[2]) + i * s.dim[12];
     part.dim[0] = s.dim[0] * (i + 1) / parts - from;
     part.units = 1;
-    weight_gradient(part, f, worker, 0, 1);
+    weight_gradient(part, f, worker, 0, 1, s.dim[0], from);
   }
 }
 

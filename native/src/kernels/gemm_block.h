@@ -43,7 +43,8 @@ struct Product {
   int64_t epilogue;
   Supply supply;
   bool a_panels;
-  bool copy_a;  // A's block is copied to scratch: its strides are neither 1, or collide in the cache
+  int64_t a_height, a_from;  // of an A^T in panels: rows of these, and the one at which the contraction begins
+  bool copy_a;               // A's block is copied to scratch: its strides are neither 1, or collide in the cache
   float* pack;
   float* sums;
   float* copy;
@@ -94,6 +95,8 @@ RV_INLINE Product product(const Step& s, Frame& f, int worker) {
   p.copy = reinterpret_cast<float*>(scratch + kPackBytes + kSumBytes + kTurnBytes);
   p.program_scratch = scratch + kGemmScratch;
   p.a_panels = !p.lda;
+  p.a_height = s.dim[0];
+  p.a_from = 0;
   p.copy_a = false;
   p.turned = nullptr;
   p.c_column = 1;
@@ -347,8 +350,8 @@ RV_INLINE void panel_product(const Product& p, int64_t panel, int64_t r0, int64_
         x.epilogue = last ? p.epilogue : 0;
         const float* a;
         if (a_panels) {
-          a = in_panel(p.a, Transposed ? depth : p.rows, Transposed ? p.rows : depth, Transposed ? r : k, x.lda);
-          a += (Transposed ? k : r) * x.lda;
+          if (Transposed) a = in_panel(p.a, p.a_height, p.rows, r, x.lda) + (p.a_from + k) * x.lda;
+          else a = in_panel(p.a, p.rows, depth, k, x.lda) + r * x.lda;
         } else if (p.turned) {
           x.lda = padded(rows);
           a = p.turned + r * depth + k * x.lda;
