@@ -10,16 +10,13 @@ from typing import Any
 
 from ranvier.engines.api import Unsupported
 from ranvier.engines.native import groups
-from ranvier.engines.native.access_windows import PIECE_ROWS
 from ranvier.engines.native.conv_geometry import (
     DEPTHWISE,
     MOST_BAND,
     MOST_DEPTH,
     MOST_PACKED,
     MOST_POOL,
-    PIECE_TAPS,
     POOLED,
-    SPREAD,
     TURNED,
     Axis,
     Conv,
@@ -27,7 +24,6 @@ from ranvier.engines.native.conv_geometry import (
     Spread,
     analyse,
     operand,
-    runs,
     solid,
     table,
     three,
@@ -45,8 +41,7 @@ from ranvier.engines.native.groups import MAX_BUFFERS
 from ranvier.engines.native.hosting import emit_program, host_program
 from ranvier.engines.native.lowering import Lowering
 from ranvier.engines.native.operands import Product
-from ranvier.engines.native.parts import join_parts, kernel_parts
-from ranvier.engines.native.pool_gradients import input_step, kernel_step, reads_input
+from ranvier.engines.native.pool_gradients import input_step, reads_input
 from ranvier.engines.native.products import CALL_NS, FMA_NS
 from ranvier.engines.native.programs import Group, place
 from ranvier.engines.native.table import host, row
@@ -267,111 +262,6 @@ def _turned_kernel(low: Lowering, c: Conv, w: View, numbers: Sequence[int]) -> V
         assert into is not None
         low.copy(part, into)
     return to
-
-
-@row("conv_kernel")
-def _conv_kernel(low: Lowering, node: Node) -> View:
-    attrs = low.attrs(node)
-    x, g = solid(low, node.inputs[0]), solid(low, node.inputs[1])
-    to = low.room(node)
-    if to.size == 0:
-        return to
-    if x.size == 0 or g.size == 0:
-        low.copy(number(0.0, to.shape, to.dtype), to)
-        return to
-    x, positions = three(x), three(g).shape[1:4]
-    parts, made = kernel_parts(x.shape[0], math.prod(positions)), to
-    if parts > 1:
-        made = low.new((parts, *to.shape), to.dtype)
-    step = None
-    if isinstance(g, Spread):
-        step = kernel_step(low, node, attrs, x, g.cropped(), made, parts)
-    low.steps.append(step or _kernel_step(low, node, x, g, made, parts))
-    if parts > 1:
-        join_parts(low, node, made, to)
-    return to
-
-
-def _kernel_step(
-    low: Lowering, node: Node, x: View, g: View, to: View, parts: int
-) -> Draft:
-    """The gradient of a kernel, from all positions.
-
-    Args:
-        low: The lowering.
-        node: The gradient.
-        x: The input of the convolution, three axes between rows and channels.
-        g: What comes back to its positions.
-        to: Where the gradients of the batch's parts go, one after the other.
-        parts: How many there are.
-    """
-    attrs, positions = low.attrs(node), three(g).shape[1:4]
-    geometry = Geometry.of(attrs, x.shape[1:4], positions, attrs["kernel"])
-    axes, groups = geometry.forward(), geometry.groups
-    channels, columns = x.shape[-1], g.shape[-1]
-    inner = channels // groups
-    deep = groups > 1 and inner == 1
-    often = columns // channels if deep else 1
-    own = channels * often if deep else inner
-    a = operand(low, x, axes, own, DEPTHWISE if deep else 0, often)
-    entries: list[tuple[int, int, int]] = []
-    each, taps, run = 1, math.prod(geometry.taps), 1
-    if deep:
-        met = product(*map(range, geometry.taps))
-        entries = [(a.offset(tap), k, 1) for k, tap in enumerate(met)]
-        pieces = -(-taps // PIECE_TAPS) if columns > PANEL else -(-taps // 5)
-        each = -(-taps // pieces)
-        pieces = -(-taps // each)
-    else:
-        starts, run = runs(geometry, a, inner)
-        cuts = -(-run // PIECE_ROWS)
-        per = -(-run // cuts)
-        entries = [
-            (start + i, number * run + i, min(per, run - i))
-            for number, start in enumerate(starts)
-            for i in range(0, run, per)
-        ]
-        pieces = len(entries)
-    window: tuple[int, ...] = ()
-    source, windows, flags = g, 0, a.flags
-    if isinstance(g, Spread):
-        source, window, flags = g.values, g.window[1:], a.flags | SPREAD
-        windows = g.windows
-    told = table(low, [*(v for entry in entries for v in entry), *window])
-    in_group = columns if deep else columns // groups
-    dims = [
-        x.shape[0],
-        1 if deep else inner,
-        pieces,
-        in_group,
-        1 if deep else groups,
-        *geometry.out,
-        *a.dims(),
-        flags,
-        columns,
-        columns,
-        *(windows, parts, to.size // parts),
-        a.band,
-        a.often,
-        taps,
-        each,
-        run,
-    ]
-    count = x.shape[0] * math.prod(positions)
-    step = Draft(
-        "conv_kernel",
-        [place(a.view), place(source), place(to), None, None, place(told)],
-        dims,
-        units=pieces * -(-in_group // PANEL) * (1 if deep else groups) * parts,
-        reads=[access(a.view), access(source), access(told)],
-        writes=[access(to)],
-        cost=CALL_NS + count * taps * inner * columns * FMA_NS,
-        label=node.origins[0].layer if node.origins else "",
-    )
-    if isinstance(g, Spread):
-        step.refs.append(place(g.taps))
-        step.reads.append(access(g.taps))
-    return step
 
 
 # ------------------------------------------------------------------ the largest of windows
