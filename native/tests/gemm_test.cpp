@@ -148,7 +148,7 @@ static void shape(int64_t M, int64_t N, int64_t K) {
 
 // The weight gradient of parts of a long batch, one after the other.
 static void in_parts(int64_t M, int64_t N, int64_t K) {
-  const Array x = drawn(M * K), y = drawn(M * N), panels = to_panels(x, M, K);
+  const Array x = drawn(M * K), y = drawn(M * N), panels = to_panels(x, M, K), yp = to_panels(y, M, N);
   for (int64_t parts : {2, 3, 8}) {
     Array expected = guarded(parts * K * N);
     for (int64_t p = 0; p < parts; ++p)
@@ -158,7 +158,7 @@ static void in_parts(int64_t M, int64_t N, int64_t K) {
           for (int64_t i = M * p / parts; i < M * (p + 1) / parts; ++i) sum = madd1(x[i * K + k], y[i * N + j], sum);
           expected[size_t((p * K + k) * N + j)] = sum;
         }
-    for (int workers : {1, 2, 3, 8, -1, -2}) {  // below zero: x in panels
+    for (int workers : {1, 2, 3, 8, -1, -2}) {  // below zero: x and y in panels
       const bool in_panels = workers < 0;
       workers = in_panels ? -workers : workers;
       Array c = guarded(parts * K * N);
@@ -354,6 +354,8 @@ int main() {
   in_parts(1030, 16, 8);
   in_parts(1100, 64, 70);
   in_parts(640, 48, 200);
+  in_parts(1100, 144, 70);
+  in_parts(600, 256, 33);
   std::printf("%ld checks, %d failures, %d-wide\n", checks, failures, W);
   return failures != 0;
 }

@@ -43,8 +43,8 @@ struct Product {
   int64_t epilogue;
   Supply supply;
   bool a_panels;
-  int64_t a_height, a_from;  // of an A^T in panels: rows of these, and the one at which the contraction begins
-  bool copy_a;               // A's block is copied to scratch: its strides are neither 1, or collide in the cache
+  int64_t height, from;  // tn, operands in panels: rows of these, and the one at which the contraction begins
+  bool copy_a;           // A's block is copied to scratch: its strides are neither 1, or collide in the cache
   float* pack;
   float* sums;
   float* copy;
@@ -95,8 +95,8 @@ RV_INLINE Product product(const Step& s, Frame& f, int worker) {
   p.copy = reinterpret_cast<float*>(scratch + kPackBytes + kSumBytes + kTurnBytes);
   p.program_scratch = scratch + kGemmScratch;
   p.a_panels = !p.lda;
-  p.a_height = s.dim[0];
-  p.a_from = 0;
+  p.height = s.dim[0];
+  p.from = 0;
   p.copy_a = false;
   p.turned = nullptr;
   p.c_column = 1;
@@ -283,13 +283,9 @@ RV_INLINE void panel_product(const Product& p, int64_t panel, int64_t r0, int64_
   bool again = false;  // pack per block of rows and range of k, not once
   bool by_pass = false;
   if (p.supply == Supply::direct) {
-    if (p.ldb) {
-      x.ldb = p.ldb;
-      b += c0;
-    } else {
-      x.ldb = padded(cols);
-      b += c0 * depth;
-    }
+    x.ldb = p.ldb;
+    if (p.ldb) b += c0;
+    else b = in_panel(p.b, Transposed ? p.height : depth, p.columns, c0, x.ldb) + p.from * x.ldb;
   } else {
     x.ldb = padded(cols);
     b = p.pack;
@@ -350,7 +346,7 @@ RV_INLINE void panel_product(const Product& p, int64_t panel, int64_t r0, int64_
         x.epilogue = last ? p.epilogue : 0;
         const float* a;
         if (a_panels) {
-          if (Transposed) a = in_panel(p.a, p.a_height, p.rows, r, x.lda) + (p.a_from + k) * x.lda;
+          if (Transposed) a = in_panel(p.a, p.height, p.rows, r, x.lda) + (p.from + k) * x.lda;
           else a = in_panel(p.a, p.rows, depth, k, x.lda) + r * x.lda;
         } else if (p.turned) {
           x.lda = padded(rows);

@@ -23,7 +23,7 @@ MOST_PARTS = 8
 #: many are worth the addition of its results.
 POSITIONS, ROWS = 1536, 512
 #: The most results of a product, and of a sum down columns, that are made in parts.
-MOST_RESULTS, MOST_COLUMNS = 1 << 14, PANEL
+MOST_RESULTS, MOST_COLUMNS = 1 << 15, PANEL
 
 
 def _power(most: int) -> int:
@@ -43,7 +43,7 @@ def kernel_parts(rows: int, positions: int) -> int:
 
 def product_parts(rows: int, columns: int, depth: int) -> int:
     """Parts of the contraction of a weight gradient ``[rows, columns]``."""
-    if columns > PANEL or columns % 16 or rows * columns > MOST_RESULTS:
+    if columns % 16 or rows * columns > MOST_RESULTS:
         return 1
     return _power(depth // ROWS)
 

@@ -184,7 +184,6 @@ def _in_parts(low: Lowering, node: Node, p: Product, to: View) -> bool:
     parts = _parts(p)
     if parts == 1:
         return False
-    assert p.n <= PANEL  # so B, if it lies in panels, is one
     made = low.new((parts, p.m, p.n), to.dtype)
     lda, ldb = _lead_of(p.a, p.k, p.m, flip=True), _lead_of(p.b, p.k, p.n)
     low.steps.append(
