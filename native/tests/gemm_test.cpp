@@ -124,9 +124,9 @@ static void shape(int64_t M, int64_t N, int64_t K) {
     }
   }
   for (int64_t flags : {0, 8}) {
-    for (int panels = 0; panels < 3; ++panels) {
-      if (panels == 1 && flags) continue;
-      const bool all = panels == 2;
+    for (int panels = 0; panels < 4; ++panels) {  // 1: the weight, 2: all matrices, 3: the weight and x
+      if (panels % 2 && flags) continue;
+      const bool all = panels == 2, of_x = panels >= 2;
       const int64_t size = panels ? panel_size(K, N) : K * N;
       Array start = guarded(size), c, expected = start;
       for (int64_t k = 0; k < K; ++k)
@@ -137,9 +137,9 @@ static void shape(int64_t M, int64_t N, int64_t K) {
         }
       c = start;
       Step s = {};
-      s.buf[0] = ptr(all ? xp : x), s.buf[1] = ptr(all ? yp : y), s.buf[2] = c.data();
+      s.buf[0] = ptr(of_x ? xp : x), s.buf[1] = ptr(all ? yp : y), s.buf[2] = c.data();
       s.buf[3] = ptr(all ? side_wp : side_w);
-      const int64_t d[] = {M, N, K, all ? 0 : K, all ? 0 : N, panels ? 0 : N, flags, 0, 0, all ? 0 : N};
+      const int64_t d[] = {M, N, K, of_x ? 0 : K, all ? 0 : N, panels ? 0 : N, flags, 0, 0, all ? 0 : N};
       for (int i = 0; i < 10; ++i) s.dim[i] = d[i];
       check("gemm_tn", s, gemm_tn, (N + 63) / 64, K, c, start, expected);
     }

@@ -28,7 +28,8 @@
 // dim[7] = 1, units = M shares rows as any row-wise step of M units does, and gemm_tn with dim[7] = 64 shares the rows of
 // the weight as gemm_nt shares its panels of K.
 //
-// Every element is one sequential sum over the contraction (over a part of it), so all three give the same bits for any units and workers.
+// Every element is one sequential sum over the contraction (over a part of it), so all three give the same bits for any
+// units and workers.
 // Scratch: the first kGemmScratch bytes of the worker's; the program gets what follows; a tall A^T from kTurnedAt on.
 // The arithmetic of a finished sum s: s + bias, then max(0, .), then where(side > 0, ., 0) or side + s.
 #pragma once

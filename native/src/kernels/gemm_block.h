@@ -325,7 +325,7 @@ RV_INLINE void panel_product(const Product& p, int64_t panel, int64_t r0, int64_
         if (again) {
           if (k == packed_to) {
             packed_from = packed_to;
-            packed_to = by_pass ? k1 : least(depth, packed_from + kPackDepth);
+            packed_to = least(by_pass ? k1 : depth, packed_from + kPackDepth);
             supply(p, panel, packed_from, packed_to, cols, p.pack, x.ldb);
           }
           k2 = least(k1, packed_to);
