@@ -186,12 +186,13 @@ def _in_parts(low: Lowering, node: Node, p: Product, to: View) -> bool:
         return False
     made = low.new((parts, p.m, p.n), to.dtype)
     lda, ldb = _lead_of(p.a, p.k, p.m, flip=True), _lead_of(p.b, p.k, p.n)
+    ldc = 0 if to.panel else p.n  # panels of whole lines have no gaps: as many numbers
     low.steps.append(
         Draft(
             "gemm_tn",
             [place(p.a), place(p.b), place(made), None],
             [
-                *(p.k, p.n, p.m, lda, ldb, p.n, 0),
+                *(p.k, p.n, p.m, lda, ldb, ldc, 0),
                 *(p.m, 1, p.n, 0, parts, p.m * p.n),
             ],
             units=parts,
