@@ -163,9 +163,9 @@ static void in_parts(int64_t M, int64_t N, int64_t K) {
       workers = in_panels ? -workers : workers;
       Array c = guarded(parts * K * N);
       Step s = {};
-      s.buf[0] = const_cast<float*>(in_panels ? panels.data() : x.data()), s.buf[1] = const_cast<float*>(y.data()),
-      s.buf[2] = c.data();
-      const int64_t d[] = {M, N, K, in_panels ? 0 : K, N, N, 0, K, 1, N, 0, parts, K * N};
+      s.buf[0] = const_cast<float*>(in_panels ? panels.data() : x.data()), s.buf[2] = c.data();
+      s.buf[1] = const_cast<float*>(in_panels ? yp.data() : y.data());
+      const int64_t d[] = {M, N, K, in_panels ? 0 : K, in_panels ? 0 : N, N, 0, K, 1, N, 0, parts, K * N};
       std::memcpy(s.dim, d, sizeof d);
       s.units = int32_t(parts);
       for (int w = 0; w < workers; ++w) std::memset(frame()->scratch[w], 0xff, kGemmScratch);

@@ -560,7 +560,10 @@ static void conv_kernel(const Step& s, Frame& f, int worker, int workers) {
     // Units of one group of one part, as many as have room for their sums.
     const int64_t part = u0 / per_part, group = u0 % per_part / per_group, base = part * per_part + group * per_group;
     const int64_t u1 = least(least(last, base + per_group), u0 + kPiecesAtOnce);
-    const int64_t from = d[0] * part / d[25] * d[5] * d[6], end = d[0] * (part + 1) / d[25] * d[5] * d[6];
+    int64_t from, end;  // rows of the part, then their lines
+    share(d[0], part, d[25], from, end);
+    from *= d[5] * d[6];
+    end *= d[5] * d[6];
     float* out = static_cast<float*>(s.buf[2]) + part * d[26];
     Lines l = depthwise ? Lines::make(s, 0, d[14], d[14] * d[28]) : Lines::make(s, group * d[1], d[1], d[1]);
     const int64_t lda = d[10] * l.channels;
@@ -575,10 +578,9 @@ static void conv_kernel(const Step& s, Frame& f, int worker, int workers) {
       // Positions made of windows are made a few at a time: they are read from L1 by all pieces.
       const bool spread = d[21] & kConvSpread;
       const int64_t few = kConvSpreadBytes / (4 * OW * padded(least(kPanel, d[3])));
-      lines = found;
-      if (const int64_t bytes = 4 * (l.next + OW * least(kPanel, d[3])); !spread && found * bytes > kConvNear)
-        lines = least(found, kConvFew > bytes ? kConvFew / bytes : 1);
-      if (spread) lines = least(found, few > 1 ? few : 1);
+      const int64_t bytes = 4 * (l.next + OW * least(kPanel, d[3]));
+      lines = spread ? few : found * bytes > kConvNear ? kConvFew / bytes : found;
+      lines = least(found, lines > 1 ? lines : 1);
       // Long rows of G lie far apart: those of a panel are brought together for its pieces.
       const bool wide = spread || (d[23] > kPanel && u1 - u0 > 2 && lines * OW * kPanel * 4 <= (4 << 20) - 4096);
       for (int64_t u = u0; u < u1; ++u) {

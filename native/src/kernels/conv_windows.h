@@ -20,7 +20,8 @@
 //
 // conv_kernel_windows has one column of a piece in registers while the values of a band go by.
 //   dim[0..2], [5..22], [27], [28] as in conv_kernel (conv.h); dim[2] runs, dim[5..7] positions that lie in windows
-//   dim[3] columns   dim[24] windows of a row of the batch   dim[25..26] parts of the batch, as there   dim[29] runs of a piece at most   dim[30] floats of a run
+//   dim[3] columns   dim[24] windows of a row of the batch   dim[25..26] parts of the batch, as there
+//   dim[29] runs of a piece at most   dim[30] floats of a run
 //   dim[31] floats of a run in a piece at most, a multiple of 16 as dim[30] is
 //   table: for each run (taps whose channels of A follow each other) its offset in the frame and its first row of w;
 //   then positions of a window along H and W
@@ -293,7 +294,10 @@ static void conv_kernel_windows(const Step& s, Frame& f, int worker, int workers
   };
   for (int64_t u0 = first, u1; u0 < last; u0 = u1) {
     const int64_t part = u0 / per_part, base = part * per_part;
-    const int64_t from = d[0] * part / d[25] * d[5] * d[6], end = d[0] * (part + 1) / d[25] * d[5] * d[6];
+    int64_t from, end;  // rows of the part, then their lines
+    share(d[0], part, d[25], from, end);
+    from *= d[5] * d[6];
+    end *= d[5] * d[6];
     float* out = static_cast<float*>(s.buf[2]) + part * d[26];
     u1 = least(least(last, base + per_part), u0 + kUnitsAtOnce);
     __builtin_memset(sums, 0, size_t((u1 - u0) * kUnitFloats) * 4);

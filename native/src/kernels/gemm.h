@@ -165,12 +165,13 @@ static void gemm_tn(const Step& s, Frame& f, int worker, int workers) {
   int64_t first, last;
   share(s.units, worker, workers, first, last);
   for (int64_t i = first; i < last; ++i) {
-    const int64_t from = s.dim[0] * i / parts;
+    int64_t from, end;
+    share(s.dim[0], i, parts, from, end);
     Step part = s;  // rows of panels are told by `from`
     part.buf[0] = static_cast<float*>(s.buf[0]) + from * s.dim[3];
     part.buf[1] = static_cast<float*>(s.buf[1]) + from * s.dim[4];
     part.buf[2] = static_cast<float*>(s.buf[2]) + i * s.dim[12];
-    part.dim[0] = s.dim[0] * (i + 1) / parts - from;
+    part.dim[0] = end - from;
     part.units = int32_t((s.dim[1] + kPanel - 1) / kPanel);
     weight_gradient(part, f, worker, 0, 1, s.dim[0], from);
   }

@@ -358,14 +358,13 @@ RV_INLINE void panel_product(const Product& p, int64_t panel, int64_t r0, int64_
           a = p.a + r * step_r + k * step_k;
         }
         const float* rows_of_b = b + (k - packed_from) * x.ldb;
-        const float* bias = p.bias + (p.epilogue & kRowBias ? r : c0);
         const int64_t at_once = last && in_turn ? in_turn : rows;
         for (int64_t i = 0; i < rows; i += at_once) {
           const int64_t some = least(at_once, rows - i);
           tiles<Transposed>(a + i * (Transposed ? 1 : x.lda), rows_of_b, dst + i * x.ldc,
                             k ? p.sums + i * ld_sums : nullptr, side + i * x.lds,
-                            p.epilogue & kRowBias ? bias + i : bias, some, cols, run, x);
-          if (last && in_turn) adam_block(*p.adam, c0 * p.rows + (r + i) * ld_sums, some, cols, p.sums + i * ld_sums);
+                            p.bias + (p.epilogue & kRowBias ? r + i : c0), some, cols, run, x);
+          if (last && in_turn) run_program(p, r + i, some, c0, cols, p.sums + i * ld_sums);
         }
         k = k2;
       } while (k < k1);

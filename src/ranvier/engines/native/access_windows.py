@@ -88,12 +88,12 @@ def _conv_kernel(p: Part) -> None:
     in_part = p.dim(4) * pieces * panels
     a, b = _rows_of_parts(p, in_part)
     _operand(p, a, b)
-    each = p.dim(5) * p.dim(6) * p.dim(7)
+    positions = p.dim(5) * p.dim(6) * p.dim(7)
     spread = p.dim(21) & SPREAD
     if spread:
         _windows_of(p, 1, a * p.dim(24) * wide, (b - a) * p.dim(24) * wide)
     else:
-        p.read(1, a * each * wide, [((b - a) * each * wide, 1)], FLOAT)
+        p.read(1, a * positions * wide, [((b - a) * positions * wide, 1)], FLOAT)
     deep = p.dim(21) & DEPTHWISE
     each, taps = p.dim(30), p.dim(29)
     entries = taps if deep else pieces

@@ -177,6 +177,7 @@ def divide(steps: Sequence[Draft], keep: Sequence[Buffer], workers: int) -> None
             a.buffer.space != "arena" or a.buffer in keep for a in step.writes
         ):
             return False
+        made = sum(a.high - a.low for a in step.writes)
         if step.single:
             # A variable that one worker updates comes from its cache to each, and has to
             # be taken back from them.
@@ -185,11 +186,8 @@ def divide(steps: Sequence[Draft], keep: Sequence[Buffer], workers: int) -> None
                 for a in step.reads
                 if a.buffer.space == "slot" and a.buffer in writers
             }
-            made = sum(a.high - a.low for a in step.writes)
             return 2 * sum(high - low for low, high in fetched) <= made
-        if step.kernel != "gather":
-            return False
-        if sum(a.high - a.low for a in step.writes) > GATHERED_BYTES:
+        if step.kernel != "gather" or made > GATHERED_BYTES:
             return False
         return workers <= GATHERERS and all(
             reader.single or read.share is None

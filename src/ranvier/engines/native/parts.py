@@ -56,26 +56,40 @@ def column_parts(rows: int, columns: int) -> int:
     return found
 
 
-def sum_step(
-    node: Node, x: View, form: tuple[int, int, int], to: View, units: int
+def reduce_step(
+    node: Node,
+    form: tuple[int, int, int],
+    dtype: str,
+    to: View,
+    *,
+    operation: int = 0,
+    x: View | None = None,
 ) -> Draft:
-    """The sum over the middle one of three axes, always in the same order."""
-    code = dtype_number(to.dtype)
+    """A reduction over the middle one of three axes, always in the same order.
+
+    Args:
+        node: What it is for.
+        form: Sizes of the axes.
+        dtype: Of what is reduced.
+        to: Where the result goes.
+        operation: Number of the operation in the kernel; 0 is the sum.
+        x: What is reduced, unless a program computes it.
+    """
+    outer, n, inner = form
+    units = outer if inner == 1 else outer * -(-inner // PANEL)
     return Draft(
         "reduce",
-        [place(x), place(to)],
-        [*form, code, code, 0, 0],
+        [None if x is None else place(x), place(to)],
+        [*form, dtype_number(dtype), dtype_number(to.dtype), operation, 0],
         units=max(1, min(units, 64)),
-        reads=[access(x)],
+        reads=[] if x is None else [access(x)],
         writes=[access(to)],
-        cost=15 + x.size * 0.1,
+        cost=15 + outer * n * inner * 0.1,
         label=node.origins[0].layer if node.origins else "",
     )
 
 
 def join_parts(low: Lowering, node: Node, parts: View, to: View) -> None:
     """Add the step that sums ``[parts, *shape]`` to ``[*shape]``."""
-    count = parts.shape[0]
-    size = parts.size // count
-    form = (1, count, size)
-    low.steps.append(sum_step(node, parts, form, to, -(-size // PANEL)))
+    form = (1, parts.shape[0], parts.size // parts.shape[0])
+    low.steps.append(reduce_step(node, form, parts.dtype, to, x=parts))

@@ -12,7 +12,7 @@ from ranvier.engines.native.draft import Draft, access
 from ranvier.engines.native.groups import only_reader, prologue
 from ranvier.engines.native.hosting import emit_program, host_program
 from ranvier.engines.native.lowering import Lowering
-from ranvier.engines.native.parts import column_parts, join_parts, sum_step
+from ranvier.engines.native.parts import column_parts, join_parts, reduce_step
 from ranvier.engines.native.products import weight_gradient
 from ranvier.engines.native.programs import Group, place, turned
 from ranvier.engines.native.table import host, row
@@ -97,34 +97,15 @@ def _reduce(low: Lowering, node: Node) -> View:
             _column_sums(low, node, x, to, n, inner)
             return to
         made = low.new((parts, inner), to.dtype)
-        low.steps.append(sum_step(node, x, (parts, n // parts, inner), made, parts))
+        form = (parts, n // parts, inner)
+        low.steps.append(reduce_step(node, form, x.dtype, made, x=x))
         join_parts(low, node, made, to)
         return to
-    draft = _reduce_step(node, (outer, n, inner), x.dtype, to)
-    draft.refs[0] = place(x)
-    draft.reads.append(access(x))
-    low.steps.append(draft)
-    return to
-
-
-def _reduce_step(node: Node, form: tuple[int, int, int], dtype: str, to: View) -> Draft:
-    outer, n, inner = form
-    units = outer if inner == 1 else outer * -(-inner // PANEL)
-    return Draft(
-        "reduce",
-        [None, place(to)],
-        [
-            *form,
-            dtype_number(dtype),
-            dtype_number(to.dtype),
-            _REDUCE[node.op.name],
-            0,
-        ],
-        units=max(1, min(units, 64)),
-        writes=[access(to)],
-        cost=15 + outer * n * inner * 0.1,
-        label=node.origins[0].layer if node.origins else "",
+    operation = _REDUCE[node.op.name]
+    low.steps.append(
+        reduce_step(node, (outer, n, inner), x.dtype, to, operation=operation, x=x)
     )
+    return to
 
 
 def _reduce_group(low: Lowering, node: Node, form: tuple[int, int, int]) -> View | None:
@@ -141,7 +122,8 @@ def _reduce_group(low: Lowering, node: Node, form: tuple[int, int, int]) -> View
     outer, n, inner = form
     dims = (outer, n) if inner == 1 else (outer * n, inner)
     to = low.room(node)
-    draft = _reduce_step(node, form, child.dtype, to)
+    operation = _REDUCE[node.op.name]
+    draft = reduce_step(node, form, child.dtype, to, operation=operation)
     try:
         if inner == 1 and any(view.panel for view in group.views()):
             raise ValueError("a row of a weight in panels has gaps")
