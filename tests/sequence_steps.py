@@ -62,9 +62,12 @@ def _attention() -> Iterator[Case]:
         for mask in (None, _mask(b, h, i, j, True), _mask(b, h, i, j, False)):
             table, steps = (None, [0] * 4) if mask is None else mask
             dims = [b, h, i, j, d, e, *strides, *steps]
-            bufs: list[Array | None] = [q[0], k[0], v[0], table, out[0]]
+            bufs: list[Array | None] = [q[0], k[0], v[0], table]
+            key = RNG.integers(0, 2**31, 4).astype("uint32")
             for last in (weights, None):
-                yield [*bufs, last], dims, [0.5, -2e38], b * h, None
+                for of, least in ((None, 0), (key, 1 << 22)):
+                    more = [of, out[0], last], [*dims, least, least > 0]
+                    yield [*bufs, *more[0]], more[1], [0.5, -2e38, 1.5], b * h, None
 
 
 def _attention_grad() -> Iterator[Case]:
@@ -82,7 +85,14 @@ def _attention_grad() -> Iterator[Case]:
                 each = [s for x, p in zip(to, present, strict=True) for s in (
                     x[1] if p else [0, 0, 0]
                 )]  # fmt: skip
-                yield [*bufs, *rooms], [*dims, *each], [0.5], b * h, None
+                for drops in (0, 1):
+                    yield (
+                        [*bufs, *rooms],
+                        [*dims, *each, drops],
+                        [0.5, 1.5],
+                        b * h,
+                        None,
+                    )
 
 
 CASES: dict[str, Callable[[], Iterator[Case]]] = {

@@ -10,7 +10,7 @@ import net_parts as nets
 from networks import Network
 
 from claims._common import build, rows_for, seconds, tell
-from claims.peak import fma_peak
+from claims.peak import Peaks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,9 +69,9 @@ def main() -> None:
         network = stack.network
         x, y = rows_for(network, STEPS * stack.batch)
         jobs.append((stack, build(network), x, y, [], []))
-    peaks = []
+    peaks = Peaks()
     for turn in range(ROUNDS + 1):
-        peaks.append(fma_peak())
+        peaks.measure()
         for stack, model, x, y, trained, predicted in jobs:
             size = {"batch_size": stack.batch, "verbose": 0}
             spent = seconds(lambda m=model, x=x, y=y, s=size: m.fit(x, y, **s))
@@ -79,8 +79,6 @@ def main() -> None:
             if turn:  # the first traces and plans
                 trained.append(spent)
                 predicted.append(other)
-    known = [peak for peak in peaks if peak]
-    peak = max(known) if known else None
     rows = []
     for stack, _, x, _, trained, predicted in jobs:
         work = stack.network.train_flops * len(x) / 1e9
@@ -93,15 +91,13 @@ def main() -> None:
                 "training GFLOP/s best": best,
                 "median": work / statistics.median(trained),
                 "predict GFLOP/s best": forward,
-                "FMA peak": peak,
-                "training, % of peak": 100 * best / peak if peak else None,
-                "predict, % of peak": 100 * forward / peak if peak else None,
+                **peaks.columns(best),
                 "wanted %": stack.wanted,
             }
         )
-    within = (
-        all(r["training, % of peak"] >= r["wanted %"] for r in rows) if peak else None
-    )
+    within = None
+    if peaks.fma:
+        within = all(r["% of peak, best"] >= r["wanted %"] for r in rows)
     tell(rows, within)
 
 

@@ -380,13 +380,14 @@ nb::object call_kernel(const std::string& name, nb::sequence bufs, std::vector<i
   return fault_of(out.fault);
 }
 
-// Multiply-adds per second of all workers together, measured for about `seconds`.
-double fma_peak(const std::string& isa, int workers, double seconds) {
+// Multiply-adds per second of all workers together, measured for about `seconds`; with `loads`, of operands from L1.
+double fma_peak(const std::string& isa, int workers, double seconds, bool loads) {
   struct Probe {
     const IsaTable& table;
     double seconds;
+    bool loads;
     double flops[kMaxWorkers];
-  } probe{isa_table(isa), seconds, {}};
+  } probe{isa_table(isa), seconds, loads, {}};
   nb::gil_scoped_release free;
   const auto start = std::chrono::steady_clock::now();
   team_run(
@@ -395,7 +396,7 @@ double fma_peak(const std::string& isa, int workers, double seconds) {
         Probe& p = *static_cast<Probe*>(context);
         const auto begin = std::chrono::steady_clock::now();
         while (std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() < p.seconds)
-          p.flops[w] += p.table.fma_loop(20000);
+          p.flops[w] += p.table.fma_loop(20000, p.loads);
       },
       &probe);
   const double span = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -458,7 +459,7 @@ NB_MODULE(_native, m) {
         return all;
       },
       "Names of the element types.");
-  m.def("fma_peak", &fma_peak, "isa"_a = "", "workers"_a = 0, "seconds"_a = 0.05,
+  m.def("fma_peak", &fma_peak, "isa"_a = "", "workers"_a = 0, "seconds"_a = 0.05, "loads"_a = false,
         "Measured floating-point peak in FLOP/s of all workers together.");
   m.def(
       "shuffle",

@@ -36,7 +36,7 @@ struct IsaTable {
   int width;                                         // floats per vector
   const KernelFn* kernels;                           // kKernels of them
   EwFn (*elementwise)(int op, Dtype in, Dtype out);  // nullptr where the op does not take the type
-  double (*fma_loop)(int64_t rounds);                // flops done, for measuring the machine's peak
+  double (*fma_loop)(int64_t rounds, bool loads);    // flops done, for measuring the machine's peak
   LinkAny (*link)(int op, Form form);                // of float32; nullptr where there is none
 };
 

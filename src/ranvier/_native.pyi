@@ -34,7 +34,9 @@ def takes(op: str, dtype: str, out: str) -> bool:
 def dtypes() -> list[str]:
     """Names of the element types."""
 
-def fma_peak(isa: str = "", workers: int = 0, seconds: float = 0.05) -> float:
+def fma_peak(
+    isa: str = "", workers: int = 0, seconds: float = 0.05, loads: bool = False
+) -> float:
     """Measured floating-point peak in FLOP/s of all workers together."""
 
 def shuffle(seed: int, epoch: int, out: object) -> None:

@@ -45,12 +45,18 @@ def queries(b: int, h: int, i: int, j: int) -> Array:
     return RNG.integers(0, 2, (b, 1, i, 1)) > 0
 
 
-def attended(mask: Array | None) -> Any:
+def attended(mask: Array | None, rate: float = 0.0) -> Any:
     """A step: attention and its gradients."""
 
     def step(x: Mapping[str, Any]) -> dict[str, Any]:
-        own = [] if mask is None else [f.as_tensor(mask)]
-        out, _ = attention(x["q"], x["k"], x["v"], *own, scale=0.3)
+        own = [f.as_tensor(np.arange(4, dtype="uint32"))] if rate else []
+        own += [] if mask is None else [f.as_tensor(mask)]
+        out, _ = attention(
+            *(x["q"], x["k"], x["v"], *own),
+            scale=0.3,
+            rate=rate,
+            empty_is_zero=rate > 0,
+        )
         wrt = [x["q"], x["k"], x["v"]]
         found = gradients(f.sum(out * x["g"]), wrt)
         return {"out": out} | dict(zip("qkv", found, strict=True))
@@ -75,6 +81,7 @@ FUSED = frozenset(
         "layer_norm_grad",
         "gelu",
         "gelu_grad",
+        "random_keep",
     )
 )
 SIZES = [(3, 2, 20, 20, 16, 16), (2, 3, 64, 64, 16, 16), (3, 1, 33, 90, 5, 7)]
@@ -82,7 +89,10 @@ SIZES = [(3, 2, 20, 20, 16, 16), (2, 3, 64, 64, 16, 16), (3, 1, 33, 90, 5, 7)]
 
 @pytest.mark.parametrize("sizes", SIZES)
 @pytest.mark.parametrize("kind", [None, causal, lengths, some_rows_empty, queries])
-def test_attention(sizes: Any, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+def test_attention(
+    sizes: Any, kind: Any, rate: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     b, h, i, j, d, e = sizes
     given = {
         name: RNG.normal(size=shape).astype("float32")
@@ -92,7 +102,7 @@ def test_attention(sizes: Any, kind: Any, monkeypatch: pytest.MonkeyPatch) -> No
     }  # fmt: skip
     mask = None if kind is None else kind(b, h, i, j)
     specs = {name: Spec(x.shape, "float32") for name, x in given.items()}
-    same_bits(trace(attended(mask), specs), given, monkeypatch)
+    same_bits(trace(attended(mask, rate), specs), given, monkeypatch)
 
 
 def test_scores_below_what_masks_give(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -217,7 +217,8 @@ def gather() -> Iterator[Case]:
 @case
 def random_bits() -> Iterator[Case]:
     for n in (1, 63, 1000):
-        yield [ints(99, 4), ints(9, n)], [n, 1, 0], [], 5, None
+        yield [ints(99, 4), ints(9, n)], [n, 0, 0], [], 5, None
+        yield [ints(99, 4), np.zeros(n, "uint8")], [n, 1, 9], [], 5, None
 
 
 @case

@@ -17,7 +17,7 @@ from ranvier import config
 x = np.random.default_rng(0).normal(size=(256, 300)).astype("float32")
 def fitted():
     k.utils.set_random_seed(0)
-    model = k.Sequential([k.Input((300,)), k.layers.Dense(400), k.layers.Dense(1)])
+    model = k.Sequential([k.Input((300,)), k.layers.Dense(200), k.layers.Dense(1)])
     model.compile("adam", "mse")
     model.fit(x, x[:, 0], batch_size=128, verbose=0)
     return model

@@ -155,7 +155,7 @@ struct ConvTiles {
 #define RV_TILE_ROWS(NV)                                                                                      \
   {nullptr,       pick<NV, 1>(), pick<NV, 2>(), pick<NV, 3>(),  pick<NV, 4>(),  pick<NV, 5>(), pick<NV, 6>(), \
    pick<NV, 7>(), pick<NV, 8>(), pick<NV, 9>(), pick<NV, 10>(), pick<NV, 11>(), pick<NV, 12>()}
-  static constexpr ConvTileFn table[kMaxVectors + 1][kMaxRows + 1] = {
+  static constexpr ConvTileFn table[5][kMaxRows + 1] = {
       {}, RV_TILE_ROWS(1), RV_TILE_ROWS(2), RV_TILE_ROWS(3), RV_TILE_ROWS(4)};
 #undef RV_TILE_ROWS
 };

@@ -67,11 +67,11 @@ RV_INLINE void small_product(const Step& s, const float* b, int64_t ldb, float* 
   }
   tiles<Transposed>(static_cast<const float*>(s.buf[0]), b, c, nullptr, side, bias, rows, cols, depth, x);
 }
-constexpr int64_t kSmallDepth = 256;
+constexpr int64_t kSmallDepth = 256, kSmallColumns = 4 * W;
 
 static void gemm_nn(const Step& s, Frame& f, int worker, int workers) {
   const int64_t M = s.dim[0], N = s.dim[1], K = s.dim[2];
-  if (workers == 1 && N <= kChunk && K <= kSmallDepth && !s.program && s.dim[3]) {
+  if (workers == 1 && N <= kSmallColumns && K <= kSmallDepth && !s.program && s.dim[3]) {
     small_product<false>(s, static_cast<const float*>(s.buf[1]), s.dim[4] ? s.dim[4] : padded(N),
                          static_cast<float*>(s.buf[2]), s.dim[5], M, N, K);
     return;
@@ -88,7 +88,7 @@ static void gemm_nn(const Step& s, Frame& f, int worker, int workers) {
 
 static void gemm_nt(const Step& s, Frame& f, int worker, int workers) {
   const int64_t M = s.dim[0], N = s.dim[1], K = s.dim[2];
-  if (workers == 1 && K <= kChunk && N <= kPanel && !s.program && s.dim[3] && (M > kFewRows || K * N <= 64)) {
+  if (workers == 1 && K <= kSmallColumns && N <= kPanel && !s.program && s.dim[3] && (M > kFewRows || K * N <= 64)) {
     float* turn = reinterpret_cast<float*>(f.scratch[worker]);
     transpose(static_cast<const float*>(s.buf[1]), s.dim[4] ? s.dim[4] : padded(N), turn, padded(K), K, N);
     small_product<false>(s, turn, padded(K), static_cast<float*>(s.buf[2]), s.dim[5], M, K, N);
@@ -115,7 +115,7 @@ RV_INLINE void weight_gradient(const Step& s, Frame& f, int scratch, int worker,
   const int64_t M = s.dim[0], N = s.dim[1], K = s.dim[2];
   AdamUpdate adam;
   const bool is_adam = s.program && as_adam(s, adam);
-  if (workers == 1 && N <= kChunk && M <= kSmallDepth && s.dim[3]) {
+  if (workers == 1 && N <= kSmallColumns && M <= kSmallDepth && s.dim[3]) {
     const float* y = static_cast<const float*>(s.buf[1]);
     if (!s.program) {
       small_product<true>(s, y, s.dim[4], static_cast<float*>(s.buf[2]), s.dim[5] ? s.dim[5] : padded(N), K, N, M);

@@ -13,12 +13,13 @@ namespace rv::RV_ISA {
 // Tiles by vectors per row. 32 registers (AVX-512, NEON) hold 24 accumulators, 16 registers hold 12.
 #if RV_WIDTH == 16 || defined(__aarch64__)
 constexpr int kRows[5] = {0, 12, 12, 8, 6};
+constexpr int kMaxVectors = 4;
 #else
 constexpr int kRows[5] = {0, 8, 6, 4, 3};
+constexpr int kMaxVectors = 2;  // 6 x 2 and a row of B fit the registers, 3 x 4 and a row do not
 #endif
 constexpr int kMaxRows = 12;
-constexpr int kMaxVectors = 4;
-constexpr int64_t kChunk = kMaxVectors * W;  // columns of the widest tile: 64, 32, 16
+constexpr int64_t kChunk = kMaxVectors * W;  // columns of the widest tile: 64 (AVX-512), 16 (AVX2, NEON), 8
 
 // What all tiles of one block share.
 struct TileContext {
@@ -146,7 +147,7 @@ struct Tiles {
 #define RV_TILE_ROWS(NV)                                                                                      \
   {nullptr,       pick<NV, 1>(), pick<NV, 2>(), pick<NV, 3>(),  pick<NV, 4>(),  pick<NV, 5>(), pick<NV, 6>(), \
    pick<NV, 7>(), pick<NV, 8>(), pick<NV, 9>(), pick<NV, 10>(), pick<NV, 11>(), pick<NV, 12>()}
-  static constexpr TileFn table[kMaxVectors + 1][kMaxRows + 1] = {
+  static constexpr TileFn table[5][kMaxRows + 1] = {
       {}, RV_TILE_ROWS(1), RV_TILE_ROWS(2), RV_TILE_ROWS(3), RV_TILE_ROWS(4)};
 #undef RV_TILE_ROWS
 };

@@ -27,6 +27,7 @@ constexpr int kParts = kLanes / W;  // native vectors in sixteen lanes
 typedef float vf __attribute__((vector_size(4 * RV_WIDTH)));
 typedef int32_t vi __attribute__((vector_size(4 * RV_WIDTH)));
 typedef uint32_t vu __attribute__((vector_size(4 * RV_WIDTH)));
+typedef uint64_t vq __attribute__((vector_size(4 * RV_WIDTH)));
 // The same at any float address.
 typedef float vf_any __attribute__((vector_size(4 * RV_WIDTH), aligned(4), may_alias));
 typedef int32_t vi_any __attribute__((vector_size(4 * RV_WIDTH), aligned(4), may_alias));
@@ -193,6 +194,19 @@ RV_INLINE vf vsqrt(vf v) {
   return (vf)vsqrtq_f32((float32x4_t)v);
 #else
   return (vf)_mm_sqrt_ps((__m128)v);
+#endif
+}
+// Whole products of the lower halves of each 64 bits; what the upper ones hold makes no difference.
+RV_INLINE vq multiply_low(vq a, uint32_t b) {
+  const vq m = vq{} + b;
+#if RV_WIDTH == 16
+  return (vq)_mm512_maskz_mul_epu32(0xff, (__m512i)a, (__m512i)m);
+#elif RV_WIDTH == 8
+  return (vq)_mm256_mul_epu32((__m256i)a, (__m256i)m);
+#elif defined(__aarch64__)
+  return (vq)vmull_u32(vmovn_u64((uint64x2_t)a), vmovn_u64((uint64x2_t)m));
+#else
+  return (vq)_mm_mul_epu32((__m128i)a, (__m128i)m);
 #endif
 }
 // Nearest integer, ties to even.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ranvier.graph import attention as _attention  # noqa: F401  (its composites)
+from ranvier.graph import dropping as _dropping  # noqa: F401  (its composites)
 from ranvier.graph import functions as f
 from ranvier.graph import norms as _norms  # noqa: F401  (its composites)
 from ranvier.graph.op import case, composite

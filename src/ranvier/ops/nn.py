@@ -14,6 +14,7 @@ import numpy as np
 from ranvier.errors import ShapeError
 from ranvier.graph import composites as _c
 from ranvier.graph import functions as f
+from ranvier.graph.attention import attention
 from ranvier.graph.functions import as_tensor, cast, normal_axis, reshape, transpose
 from ranvier.graph.trace import Tensor
 from ranvier.operation import record_calls
@@ -366,18 +367,26 @@ def dot_product_attention(
     key, value = (repeat(t, heads // shared, axis=2) for t in (key, value))
     size = known("attention", query.shape[-1])
     scale = 1.0 / math.sqrt(size) if scale is None else scale
-    products = einsum("BTNH,BSNH->BNTS", query, key) * scale
-    if bias is not None:
-        products = products + bias
     keep = None if mask is None else as_tensor(mask)
     if is_causal:
         rows = f.expand_dims(f.iota(query.shape[1]), 1)
         earlier = f.iota(key.shape[1]) <= rows
         keep = earlier if keep is None else f.logical_and(keep, earlier)
+    if bias is None and query.dtype == "float32":
+        masks = [] if keep is None else [_four_axes(keep)]
+        return attention(query, key, value, *masks, scale=scale)[0]
+    products = einsum("BTNH,BSNH->BNTS", query, key) * scale
+    if bias is not None:
+        products = products + bias
     if keep is not None:
         never = -0.7 * builtins.float(np.finfo(products.dtype).max)
         products = f.where(keep, products, never)
     return einsum("BNTS,BSNH->BTNH", softmax(products), value)
+
+
+def _four_axes(mask: Any) -> Any:
+    mask = f.cast(mask, "bool")
+    return f.expand_dims(mask, tuple(range(4 - mask.ndim))) if mask.ndim < 4 else mask
 
 
 __all__ = [

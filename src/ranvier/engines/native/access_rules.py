@@ -255,7 +255,7 @@ def _random_bits(p: Part) -> None:
     first, last = (min(p.dim(0), g * 64) for g in groups)
     if first < last:
         p.read(0, 0, [(4, 1)], 4)
-        p.write(1, first, [(last - first, 1)], 4)
+        p.write(1, first, [(last - first, 1)], 1 if p.dim(1) else 4)
 
 
 # --------------------------------------------------------------------------- reductions

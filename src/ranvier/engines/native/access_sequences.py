@@ -80,8 +80,9 @@ def _attention(p: Part) -> None:
         for buffer, dims, size in ((0, 6, (i, d)), (1, 9, (j, d)), (2, 12, (j, e))):
             _vectors(p, buffer, dims, b, h, size, False)
         _mask(p, b, h, i, j)
-        _vectors(p, 4, 15, b, h, (i, e), True)
-        p.write(5, (b * p.dim(1) + h) * i * j, [(i * j, 1)], FLOAT)
+        p.read(4, 0, [(4, 1)], 4)
+        _vectors(p, 5, 15, b, h, (i, e), True)
+        p.write(6, (b * p.dim(1) + h) * i * j, [(i * j, 1)], FLOAT)
 
 
 @rule("attention_grad")

@@ -78,6 +78,7 @@ KERNELS = frozenset(
         "sparse_softmax_cross_entropy_grad",
         "channel_moments",
         "channel_sums",
+        "random_keep",
     )
 )
 #: Bound when a plan runs, or by the loop or branch around.
@@ -516,7 +517,7 @@ def _has_kernel(node: Node) -> bool:
     """Whether a composite runs as it is: its kernels compute in float32."""
     others = ("int", "uint", "bool")
     floats = {c.dtype for c in node.inputs if not c.dtype.startswith(others)}
-    return node.op.name in KERNELS and floats == {"float32"}
+    return node.op.name in KERNELS and floats <= {"float32"}
 
 
 def _refuse_unknown(nodes: Sequence[Node]) -> None:

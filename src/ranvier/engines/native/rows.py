@@ -286,11 +286,12 @@ def _argsort(low: Lowering, node: Node) -> View:
     return to
 
 
-@row("random_bits")
+@row("random_bits", "random_keep")
 def _random_bits(low: Lowering, node: Node) -> View:
     key = low.dense(low.value(node.inputs[0]))
     to = low.new(low.shape(node), node.dtype)
     if to.size:
-        dims = [to.size, 0, 0]
+        least = node.attrs.get("least")
+        dims = [to.size, int(least is not None), least or 0]
         _step(low, node, "random_bits", [key], [to], [key, to], dims, to.size // 256)
     return to

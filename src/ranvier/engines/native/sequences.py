@@ -12,11 +12,15 @@ from ranvier.engines.native.programs import place
 from ranvier.engines.native.regions import Body
 from ranvier.engines.native.table import row
 from ranvier.engines.native.values import PANEL, View
+from ranvier.graph.attention import MASKED
+from ranvier.graph.dropping import kept_factor, least_kept
 from ranvier.graph.ir import Node
 
 #: Floats of a head that attention keeps in a worker's scratch; where there are more, it
 #: is computed op by op.
 ROOM = 3 << 19
+#: Numbers for each key that dropout needs besides: of a block of queries, what is kept.
+DROPPED = 64
 
 
 def _read(low: Lowering, node: Node) -> set[int]:
@@ -127,10 +131,13 @@ def _padded(n: int) -> int:
 def _attention(low: Lowering, node: Node) -> tuple[View | None, ...]:
     b, i, h, d = low.shape(node.inputs[0])
     j, e = low.shape(node.inputs[1])[1], low.shape(node.inputs[2])[3]
-    if min(b, i, h, d, j, e) == 0 or _padded(j) * (d + 1) + i * (d + j) > ROOM:
+    rate, rest = node.attrs.get("rate", 0.0), node.inputs[3:]
+    room = _padded(j) * (d + 1) + i * (d + j) + (DROPPED * j if rate else 0)
+    if min(b, i, h, d, j, e) == 0 or room > ROOM:
         return _by_body(low, node)
     q, k, v = (_vectors(low, c) for c in node.inputs[:3])
-    mask = _masks(low, node.inputs[3:], (b, h, i, j))
+    key = low.dense(low.value(rest[0])) if rate else None
+    mask = _masks(low, rest[1:] if rate else rest, (b, h, i, j))
     out, weights = _results(low, node)
     if out is None:
         out = low.new((b, i, h, e), node.inputs[0].dtype)
@@ -138,11 +145,10 @@ def _attention(low: Lowering, node: Node) -> tuple[View | None, ...]:
     for view in (q, k, v, out):
         dims += _three(view)
     dims += (0, 0, 0, 0) if mask is None else mask.strides
-    from ranvier.graph.attention import MASKED
-
-    scalars = [node.attrs["scale"], MASKED]
-    cost = b * h * i * j * ((d + e) * 2 * FMA_NS + 1.0)
-    reads = [q, k, v, mask]
+    dims += least_kept(rate), int(node.attrs.get("empty_is_zero", False))
+    scalars = [node.attrs["scale"], MASKED, kept_factor(rate)]
+    cost = b * h * i * j * ((d + e) * 2 * FMA_NS + 1.0 + bool(rate))
+    reads = [q, k, v, mask, key]
     _emit(low, node, "attention", reads, [out, weights], dims, scalars, b * h, cost)
     return out, weights
 
@@ -151,7 +157,9 @@ def _attention(low: Lowering, node: Node) -> tuple[View | None, ...]:
 def _attention_grad(low: Lowering, node: Node) -> tuple[View | None, ...]:
     b, i, h, d = low.shape(node.inputs[2])
     j, e = low.shape(node.inputs[3])[1], low.shape(node.inputs[4])[3]
-    if min(b, i, h, d, j, e) == 0 or _padded(j) * (e + 1) + i * (d + j) > ROOM:
+    rate = node.attrs.get("rate", 0.0)
+    room = _padded(j) * (e + 1) + i * (d + j) + (i * j if rate else 0)
+    if min(b, i, h, d, j, e) == 0 or room > ROOM:
         return _by_body(low, node)
     weights = low.value(node.inputs[0])
     weights = low.dense(weights)
@@ -162,10 +170,12 @@ def _attention_grad(low: Lowering, node: Node) -> tuple[View | None, ...]:
     for view in (q, k, v, g):
         dims += _three(view)
     dims += (0, 0, 0, 0) if mask is None else mask.strides
-    for room in rooms:
-        dims += _three(room)
+    for room_of in rooms:
+        dims += _three(room_of)
+    dims.append(int(rate > 0))
     cost = b * h * i * j * ((2 * d + 3 * e) * 2 * FMA_NS + 0.5)
-    reads, scalars = [q, k, v, mask, weights, g], [node.attrs["scale"]]
+    reads = [q, k, v, mask, weights, g]
+    scalars = [node.attrs["scale"], kept_factor(rate)]
     _emit(low, node, "attention_grad", reads, rooms, dims, scalars, b * h, cost)
     return tuple(rooms)
 

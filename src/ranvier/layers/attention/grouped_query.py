@@ -6,7 +6,7 @@ from typing import Any
 
 from ranvier import ops
 from ranvier.errors import ShapeError
-from ranvier.layers.attention.parts import Projecting, step_masks, unmasked, weights_of
+from ranvier.layers.attention.parts import Projecting, step_masks, unmasked
 from ranvier.layers.input_spec import show
 
 
@@ -139,22 +139,16 @@ class GroupedQueryAttention(Projecting):
         steps = step_masks(query_mask, value_mask, key_mask)
         mask = self._mask(query, value, steps, attention_mask, use_causal_mask)
         gate = self._gate_dense(query) if self._use_gate else None
-        q = self._scaled(self._query_dense(query), self.head_dim)
-        rows, queries = q.shape[:2]
-        # u = (v, g): neighbouring heads of queries share one of keys; nothing is copied.
-        shared = (self.num_key_value_heads, self.num_repeats)
-        q = ops.reshape(q, (rows, queries, *shared, self.head_dim))
-        scores = ops.einsum("bqvgh,bkvh->bvgqk", q, self._key_dense(key))
-        keys = scores.shape[-1]
-        scores = ops.reshape(scores, (rows, self.num_query_heads, queries, keys))
-        plain = not (self._dropout > 0 or return_attention_scores)
-        weights = weights_of(scores, mask, 1, not plain)
-        kept = weights
-        if self._dropout > 0:
-            kept = self._dropout_layer(weights, training=training)
-        kept = ops.reshape(kept, (rows, *shared, queries, keys))
-        found = ops.einsum("bvgqk,bkvh->bqvgh", kept, self._value_dense(value))
-        found = ops.reshape(found, (rows, queries, self.num_query_heads, self.head_dim))
+        q, k, v = (
+            self._query_dense(query),
+            self._key_dense(key),
+            self._value_dense(value),
+        )
+        # Neighbouring heads of queries share one of keys.
+        k, v = (ops.repeat(x, self.num_repeats, axis=2) for x in (k, v))
+        found, weights = self._attend(
+            q, k, v, mask, self.head_dim, training, return_attention_scores
+        )
         output = self._output_dense(found if gate is None else found * gate)
         return (output, weights) if return_attention_scores else output
 

@@ -6,15 +6,12 @@ import string
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier import ops
 from ranvier._check import Interval, Optional, check_parameters
 from ranvier.errors import ShapeError
 from ranvier.layers.attention.parts import (
     Projecting,
-    attended,
     step_masks,
     unmasked,
-    weights_of,
 )
 from ranvier.layers.input_spec import show
 
@@ -262,17 +259,11 @@ class MultiHeadAttention(Projecting):
         return_attention_scores: bool = False,
     ) -> tuple[Any, Any]:
         """What the heads give, and their weights; a subclass may do it otherwise."""
-        axes = self._attention_axes or ()
-        plain = query.ndim == 4 and not (self._dropout > 0 or return_attention_scores)
-        if plain:
-            return attended(query, key, value, attention_mask, self._key_dim)
-        score, combine = _equations(query.ndim, axes)
-        scores = ops.einsum(score, self._scaled(query, self._key_dim), key)
-        weights = weights_of(scores, attention_mask, len(axes), not plain)
-        kept = weights
-        if self._dropout > 0:
-            kept = self._dropout_layer(weights, training=training)
-        return ops.einsum(combine, kept, value), weights
+        return self._attend(
+            *(query, key, value, attention_mask, self._key_dim),
+            *(training, return_attention_scores),
+            axes=self._attention_axes or (1,),
+        )
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -299,15 +290,6 @@ def _sizes(name: str, value: Any, minimum: int | None) -> tuple[int, ...] | None
             details=f"received {name}={value!r}",
         )
     return tuple(int(item) for item in many)
-
-
-def _equations(rank: int, axes: Sequence[int]) -> tuple[str, str]:
-    """How queries meet keys, and weights values: (rows, positions, heads, features)."""
-    query = string.ascii_lowercase[:rank]
-    key = "".join(c.upper() if i in axes else c for i, c in enumerate(query))
-    rest = "".join(query[i] for i in range(rank - 1) if i not in axes)
-    scores = rest + "".join(query[i] for i in axes) + "".join(key[i] for i in axes)
-    return f"{query},{key}->{scores}", f"{scores},{key}->{query}"
 
 
 __all__ = ["MultiHeadAttention"]

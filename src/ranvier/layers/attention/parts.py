@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import string
 from collections.abc import Sequence
 from typing import Any
 
@@ -100,19 +101,46 @@ def weights_of(scores: Any, mask: Any, axes: int, empty_is_zero: bool) -> Any:
     )
 
 
-def attended(query: Any, key: Any, value: Any, mask: Any, width: int) -> Any:
-    """What several heads give, and their weights: one operation where that is known.
+def attended(
+    query: Any,
+    key: Any,
+    value: Any,
+    mask: Any,
+    scale: float,
+    dropout: tuple[float, Any] = (0.0, None),
+    empty_is_zero: bool = False,
+) -> Any:
+    """What several heads give, and their weights, as one operation.
 
     Args:
         query: ``(rows, queries, heads, width)``.
         key: ``(rows, keys, heads, width)``.
         value: ``(rows, keys, heads, ...)``.
         mask: which pairs count; axes that it lacks are put in before the positions.
-        width: scores are divided by its root.
+        scale: scores are multiplied by it.
+        dropout: share of weights dropped, and the generator that says which; the
+            weights that come back are then of no use.
+        empty_is_zero: where nothing counts, weights are 0; otherwise all alike.
     """
+    rate, seeds = dropout
     shape = (query.shape[0], query.shape[2], query.shape[1], key.shape[1])
-    masks = [] if mask is None else [spread_mask(mask, shape, 1)]
-    return attention(query, key, value, *masks, scale=1.0 / math.sqrt(width))
+    rest = [seeds.next()] if rate else []
+    rest += [] if mask is None else [spread_mask(mask, shape, 1)]
+    return attention(
+        *(query, key, value, *rest),
+        scale=scale,
+        rate=rate,
+        empty_is_zero=empty_is_zero,
+    )
+
+
+def _equations(rank: int, axes: Sequence[int]) -> tuple[str, str]:
+    """How queries meet keys, and weights values: (rows, positions, heads, features)."""
+    query = string.ascii_lowercase[:rank]
+    key = "".join(c.upper() if i in axes else c for i, c in enumerate(query))
+    rest = "".join(query[i] for i in range(rank - 1) if i not in axes)
+    scores = rest + "".join(query[i] for i in axes) + "".join(key[i] for i in axes)
+    return f"{query},{key}->{scores}", f"{scores},{key}->{query}"
 
 
 class Projecting(Layer):
@@ -202,8 +230,34 @@ class Projecting(Layer):
             masks.append(window_mask(queries, keys, self._sliding_window))
         return joined(masks)
 
-    def _scaled(self, query: Any, width: int) -> Any:
-        return query * (1.0 / math.sqrt(width))
+    def _attend(
+        self,
+        query: Any,
+        key: Any,
+        value: Any,
+        mask: Any,
+        width: int,
+        training: Any,
+        weights_wanted: bool,
+        axes: Sequence[int] = (1,),
+    ) -> tuple[Any, Any]:
+        """What the heads give, and their weights (no use unless they are wanted)."""
+        # As in Keras: with dropout, or when weights are asked for, queries that see
+        # nothing give 0.
+        empty_is_zero = self._dropout > 0 or weights_wanted
+        rate, scale = self._dropout if training else 0.0, 1.0 / math.sqrt(width)
+        if query.ndim == 4 and not (rate and weights_wanted):
+            seeds = self._dropout_layer.seed_generator if rate else None
+            return attended(
+                *(query, key, value, mask, scale),
+                dropout=(rate, seeds),
+                empty_is_zero=empty_is_zero,
+            )
+        score, combine = _equations(query.ndim, axes)
+        scores = ops.einsum(score, query * scale, key)
+        weights = weights_of(scores, mask, len(axes), empty_is_zero)
+        kept = self._dropout_layer(weights, training=training) if rate else weights
+        return ops.einsum(combine, kept, value), weights
 
     def _check_pair(self, value_shape: Any, key_shape: Any) -> None:
         alike = all(

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from ranvier import ops, random
 from ranvier._check import Constraint, Interval, OneOf, check_parameters
 from ranvier.errors import ShapeError
-from ranvier.layers.attention.parts import causal_mask
+from ranvier.layers.attention.parts import attended, causal_mask
 from ranvier.layers.base import Layer
 from ranvier.layers.input_spec import show
 
@@ -114,6 +114,47 @@ class Attention(Layer):
         query, value = inputs[:2]
         key = inputs[2] if len(inputs) > 2 else value
         query_mask, value_mask = (mask[0], mask[1]) if mask else (None, None)
+        rate = self.dropout if training else 0.0
+        if (
+            self._is_dot
+            and query.ndim == key.ndim == value.ndim == 3
+            and query.shape[0] == key.shape[0] == value.shape[0]
+            and value_mask is None
+            and not (rate and return_attention_scores)
+        ):
+            output, kept = self._as_one_head(query, key, value, rate, use_causal_mask)
+        else:
+            output, kept = self._in_steps(
+                query, key, value, value_mask, rate, use_causal_mask
+            )
+        if query_mask is not None:
+            output = ops.where(ops.expand_dims(query_mask, -1), output, 0.0)
+        return (output, kept) if return_attention_scores else output
+
+    def _as_one_head(
+        self, query: Any, key: Any, value: Any, rate: float, causal: bool
+    ) -> tuple[Any, Any]:
+        """By the operation of several heads; every query sees a key."""
+        if self.scale is not None:
+            query = query * self.scale
+        mask = causal_mask(query.shape[1], key.shape[1]) if causal else None
+        output, weights = attended(
+            *(ops.expand_dims(x, 2) for x in (query, key, value)),
+            mask,
+            1.0,
+            dropout=(rate, self.seed_generator if rate else None),
+        )
+        return ops.squeeze(output, 2), ops.squeeze(weights, 1)
+
+    def _in_steps(
+        self,
+        query: Any,
+        key: Any,
+        value: Any,
+        value_mask: Any,
+        rate: float,
+        use_causal_mask: bool,
+    ) -> tuple[Any, Any]:
         scores = self._scores(query, key)
         if value_mask is not None:
             value_mask = ops.expand_dims(value_mask, -2)
@@ -127,12 +168,13 @@ class Attention(Layer):
             scores = ops.where(value_mask, scores, scores - 1e9)
         weights = ops.softmax(scores, axis=-1)
         kept = weights
-        if training and self.dropout > 0:
-            kept = random.dropout(weights, self.dropout, seed=self.seed_generator)
-        output = ops.matmul(kept, value)
-        if query_mask is not None:
-            output = ops.where(ops.expand_dims(query_mask, -1), output, 0.0)
-        return (output, kept) if return_attention_scores else output
+        if rate:
+            kept = random.dropout(weights, rate, seed=self.seed_generator)
+        return ops.matmul(kept, value), kept
+
+    @property
+    def _is_dot(self) -> bool:
+        return self.score_mode == "dot"
 
     def _scores(self, query: Any, key: Any) -> Any:
         if self.score_mode == "dot":
@@ -186,6 +228,10 @@ class AdditiveAttention(Attention):
         self, use_scale: bool = True, dropout: float = 0.0, **kwargs: Any
     ) -> None:
         super().__init__(use_scale=use_scale, dropout=dropout, **kwargs)
+
+    @property
+    def _is_dot(self) -> bool:
+        return False
 
     def build(self, input_shape: Any) -> None:
         """Makes the scale."""
