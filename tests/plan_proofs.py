@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ranvier import random
 from ranvier.engines.native import draft, engine, races
 from ranvier.engines.native.accesses import EVERYWHERE, touched
 from ranvier.engines.native.plan import (
@@ -70,6 +71,7 @@ def recorded(threads: int, share_all: bool = False) -> Iterator[list[Made]]:
     real = engine.Compiled
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(random, "MANY", 1 << 62)  # first weights make no plans
         patch.setenv("RANVIER_VERIFY", "1")
         patch.setattr(engine, "config_threads", lambda: threads)
         patch.setattr(engine, "emit", emit)

@@ -7,7 +7,8 @@ They work on symbols in a trace and compute at once outside.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,10 @@ import numpy as np
 from ranvier import _seed, ops
 from ranvier._lookup import snake_case
 from ranvier._rejection import beta, binomial, gamma
+from ranvier.engines.choice import compile_graph
 from ranvier.errors import ShapeError
-from ranvier.graph import Variable, functions
+from ranvier.graph import Variable, functions, trace
+from ranvier.graph.dropping import kept_factor, least_kept, random_keep
 from ranvier.graph.trace import Tensor, constant
 
 __all__ = [
@@ -119,19 +122,38 @@ def _draw(seed: Any) -> Any:
 
 def bits(shape: Sequence[Any], seed: Any = None) -> Any:
     """32 random bits for each element, uint32."""
+    return functions.random_bits(_key_for(shape, seed), tuple(shape))
+
+
+def _key_for(shape: Sequence[Any], seed: Any) -> Any:
     key = _draw(seed)
-    if not all(isinstance(size, (int, np.integer)) for size in shape) and (
-        key.node is None
-    ):
+    whole = all(isinstance(size, (int, np.integer)) for size in shape)
+    if not whole and key.node is None:
         # A shape with a symbolic axis has no value yet: the draw must be a node.
         key = Tensor(node=constant(key.numpy()))
-    return functions.random_bits(key, tuple(shape))
+    return key
 
 
-def _unit(shape: Sequence[Any], seed: Any) -> Any:
-    """Float32 multiples of 2**-24 in [0, 1): each exactly representable."""
-    whole = ops.right_shift(bits(shape, seed), np.uint32(8))
-    return ops.cast(whole, "float32") * 2.0**-24
+#: Numbers from which a draw outside of a trace runs on the engine: op by op over arrays
+#: that fit no cache takes twenty times as long.
+MANY = 1 << 16
+
+
+def _unit(
+    shape: Sequence[Any], seed: Any, made: Callable[[Any], Any] | None = None
+) -> Any:
+    """Float32 multiples of 2**-24 in [0, 1), each exactly representable; `made` of them."""
+    key, shape = _key_for(shape, seed), tuple(shape)
+
+    def drawn(key: Any) -> Any:
+        whole = ops.right_shift(functions.random_bits(key, shape), np.uint32(8))
+        unit = ops.cast(whole, "float32") * 2.0**-24
+        return unit if made is None else made(unit)
+
+    if key.node is not None or math.prod(shape) < MANY:
+        return drawn(key)
+    graph = trace(lambda x: {"drawn": drawn(x["key"])}, {"key": key.spec})
+    return Tensor(value=compile_graph(graph).call({"key": key.numpy()})["drawn"])
 
 
 def uniform(
@@ -158,7 +180,8 @@ def uniform(
             f"random.uniform: dtype={dtype!r} must be a floating-point type",
             fix="random.randint draws integers",
         )
-    return ops.cast(_unit(shape, seed) * (maxval - minval) + minval, dtype)
+    found = _unit(shape, seed, lambda u: u * (maxval - minval) + minval)
+    return ops.cast(found, dtype)
 
 
 def randint(
@@ -203,8 +226,8 @@ def normal(
         noise = normal((2, 3), stddev=0.1, seed=42)
         ```
     """
-    z = _quantile(_unit(shape, seed))
-    return ops.cast(z * stddev + mean, dtype or "float32")
+    found = _unit(shape, seed, lambda u: _quantile(u) * stddev + mean)
+    return ops.cast(found, dtype or "float32")
 
 
 #: the standard normal distribution function at -2
@@ -225,9 +248,12 @@ def truncated_normal(
         w = truncated_normal((784, 128), stddev=0.05, seed=42)
         ```
     """
-    u = _unit(shape, seed) * (1 - 2 * _BELOW) + _BELOW
-    z = ops.clip(_quantile(u), -2.0, 2.0)
-    return ops.cast(z * stddev + mean, dtype or "float32")
+
+    def cut(u: Any) -> Any:
+        z = ops.clip(_quantile(u * (1 - 2 * _BELOW) + _BELOW), -2.0, 2.0)
+        return z * stddev + mean
+
+    return ops.cast(_unit(shape, seed, cut), dtype or "float32")
 
 
 def _quantile(u: Any) -> Any:
@@ -283,10 +309,11 @@ def dropout(
             full if size is None else size
             for full, size in zip(sizes, noise_shape, strict=True)
         )
-    keep = _unit(sizes, seed) >= rate
+    key = _key_for(sizes, seed)
+    keep = random_keep(key, shape=sizes, least=least_kept(rate))
     if sizes != tuple(inputs.shape):
         keep = ops.broadcast_to(keep, tuple(inputs.shape))
-    return ops.where(keep, inputs / (1.0 - rate), 0.0)
+    return ops.where(keep, inputs * kept_factor(rate), 0.0)
 
 
 def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import threading
@@ -25,6 +26,7 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 #: Not the user's: this package, NumPy calling back into tensors, generated code.
 _LIBRARIES = (_PACKAGE, os.path.dirname(np.__file__) + os.sep, "<")
 FLOATX = "float32"
+_name_of = functools.cache(str)  # of a dtype; NumPy puts it together each time
 
 
 class _State(threading.local):
@@ -110,7 +112,7 @@ class Tensor(Operators):
         if self._node is not None:
             return self._node.spec
         assert self._value is not None
-        return Spec(self._value.shape, str(self._value.dtype))
+        return Spec(self._value.shape, _name_of(self._value.dtype))
 
     @property
     def shape(self) -> Shape:
@@ -161,7 +163,7 @@ class Tensor(Operators):
         self, dtype: Any = None, copy: bool | None = None
     ) -> np.ndarray[Any, Any]:
         array = self._numbers("numpy.asarray")
-        return array if dtype is None else array.astype(dtype)
+        return array.astype(dtype or array.dtype, copy=bool(copy))
 
     def __dlpack__(self, **kwargs: Any) -> Any:
         return self.numpy().__dlpack__(**kwargs)

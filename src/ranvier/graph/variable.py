@@ -133,8 +133,8 @@ class Variable(Operators):
     def __array__(
         self, dtype: Any = None, copy: bool | None = None
     ) -> np.ndarray[Any, Any]:
-        array = self.storage.read()
-        return array if dtype is None else array.astype(dtype)
+        array = self.storage.read()  # a copy
+        return array if dtype is None else array.astype(dtype, copy=False)
 
     def item(self) -> Any:
         """The only element as a Python number."""
