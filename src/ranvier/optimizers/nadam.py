@@ -64,10 +64,15 @@ class Nadam(Optimizer):
         u_next = self.beta_1 * (1.0 - 0.5 * ops.power(0.96, t + 1))
         product = self._u_product.value * u_now
         self._u_product.assign(product)
-        return super().hyper() | {
-            "mean_factor": u_next / (1 - product * u_next),
-            "grad_factor": (1 - u_now) / (1 - product),
-            "grown_2": 1 - ops.power(self.beta_2, t),
+        shared = super().hyper()
+        # Everything that is alike for all weights is computed here, once a step:
+        # sqrt(v / c) + eps = (sqrt(v) + eps * sqrt(c)) / sqrt(c).
+        root = ops.sqrt(1 - ops.power(self.beta_2, t))
+        size = shared["learning_rate"] * root
+        return shared | {
+            "mean_factor": u_next / (1 - product * u_next) * size,
+            "grad_factor": (1 - u_now) / (1 - product) * size,
+            "epsilon": self.epsilon * root,
         }
 
     def update(
@@ -77,7 +82,6 @@ class Nadam(Optimizer):
         m, v = slots["momentum"], slots["velocity"]
         m = m + (grad - m) * (1 - self.beta_1)
         v = v + (ops.square(grad) - v) * (1 - self.beta_2)
-        m_hat = m * hyper["mean_factor"] + grad * hyper["grad_factor"]
-        size = ops.sqrt(v / hyper["grown_2"]) + self.epsilon
-        param = param - m_hat * hyper["learning_rate"] / size
+        step = m * hyper["mean_factor"] + grad * hyper["grad_factor"]
+        param = param - step / (ops.sqrt(v) + hyper["epsilon"])
         return param, {"momentum": m, "velocity": v}
