@@ -114,6 +114,12 @@ VARIABLES: dict[str, Variable] = {
     "RANVIER_OFFLINE": Variable(
         False, _flag, "0, 1", "1: never open a network connection"
     ),
+    "RANVIER_PREFETCH": Variable(
+        True,
+        _flag,
+        "0, 1",
+        "0: batches of iterables are made between steps, not beside",
+    ),
     "RANVIER_THREADS": Variable(
         0, _count, "a whole number", "threads of the native engine; 0: one per core"
     ),

@@ -78,5 +78,5 @@ def test_training_loads_neither_files_nor_terminal() -> None:
     assert "ranvier._native" in names
     assert not names & {
         "h5py", "click", "rich", "safetensors", "http.client", "PIL", "ranvier.cli",
-        "ranvier.datasets", "ranvier.models.saving", "asyncio", "multiprocessing",
+        "ranvier.datasets", "ranvier.models.saving", "asyncio", "multiprocessing", "logging",
     }  # fmt: skip

@@ -13,12 +13,14 @@ class PyDataset:
     A subclass defines ``__len__``, the number of batches, and ``__getitem__``, which
     gives ``(x, y)`` or ``(x, y, sample_weight)``; it may define `on_epoch_begin` and
     `on_epoch_end`. `fit` asks for the batches in a new order every epoch unless it is
-    given ``shuffle=False``; always in the thread that called it.
+    given ``shuffle=False``. They are made while steps compute, and used in their order.
 
     Args:
-        workers: kept for Keras's signature.
-        use_multiprocessing: kept for Keras's signature.
-        max_queue_size: kept for Keras's signature.
+        workers: how many batches are made at a time, each in a thread; 0 makes them in
+            the thread that called `fit`, between its steps.
+        use_multiprocessing: whether they are made in processes (forked, at each epoch)
+            instead; batches are then copied from one to the other.
+        max_queue_size: how many are made ahead, at most.
 
     Raises:
         ShapeError: RV106, when it is used and does not define these two.

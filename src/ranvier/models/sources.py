@@ -6,11 +6,15 @@ import itertools
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any
 
 import numpy as np
 
+from ranvier import config
+from ranvier.data.ahead import DEPTH, Ahead, Forked, Pace
 from ranvier.data.arrays import Arrays, is_array, structured, unpack
 from ranvier.data.split import class_weights
 from ranvier.engines.api import Batches, Fault, Shuffle
@@ -243,6 +247,7 @@ class IterableSource:
         self.iterator: Iterator[Any] | None = None
         self.first: Arrays | None = None
         self.ran_out = False
+        self.pace = Pace()
 
     def cut(self, steps: int) -> bool:
         """Ends epochs after so many steps at the latest; whether that is earlier."""
@@ -259,17 +264,17 @@ class IterableSource:
         return len(self.source) if hasattr(self.source, "__len__") else None
 
     def _iterate(self) -> Iterator[Any]:
+        """Batches, or their numbers where they are asked for by number."""
         if not self.indexed:
             return iter(self.source)
         if hasattr(self.source, "on_epoch_begin"):
             self.source.on_epoch_begin()
         count = self._count()
         if count is None:
-            return map(self.source.__getitem__, itertools.count())
+            return itertools.count()
         if self.order is None:
-            return map(self.source.__getitem__, range(count))
-        order = permutation(self.order.seed, self.order.epoch, count)
-        return (self.source[int(i)] for i in order)
+            return iter(range(count))
+        return map(int, permutation(self.order.seed, self.order.epoch, count))
 
     def begin(self, order: Any = None, afresh: bool = False) -> None:
         """Starts an epoch; with `steps` it goes on where it stopped, unless afresh.
@@ -281,16 +286,19 @@ class IterableSource:
         if afresh or self.iterator is None or not self.limited:
             self.iterator = self._iterate()
 
-    def _next(self) -> Arrays | None:
-        if self.first is not None:
-            data, self.first = self.first, None
-            return data
-        assert self.iterator is not None
+    def _pull(self) -> Arrays | None:
+        """The next batch; ``None`` at the end, and behind it."""
+        if self.iterator is None:
+            return None
         try:
-            batch = next(self.iterator)
+            found = next(self.iterator)
         except StopIteration:
             self.iterator = None
             return None
+        return self._made(self.source[found] if self.indexed else found)
+
+    def _made(self, batch: Any) -> Arrays:
+        """A batch of the source as the step takes it."""
         x, y, weight = unpack(batch)
         if self.prepare is not None:
             x = self.prepare(x)
@@ -298,12 +306,57 @@ class IterableSource:
             weight = class_weights(structured(y, "y"), self.class_weight)
         return Arrays(x, y, weight)
 
+    def _at(self, index: int) -> Arrays:
+        return self._made(self.source[index])
+
+    def _tasks(
+        self, left: int | None, by_number: Callable[[int], Callable[[], Any]]
+    ) -> Iterator[Callable[[], Any]]:
+        """What makes the batches of this epoch that are left.
+
+        No more than it takes, so that a generator gives the rest to the next epoch.
+        """
+        for _ in itertools.count() if left is None else range(left):
+            if not self.indexed:
+                yield self._pull
+                continue
+            index = None if self.iterator is None else next(self.iterator, None)
+            if index is None:
+                self.iterator = None
+                return
+            yield by_number(index)
+
+    @contextmanager
+    def _batches(self) -> Iterator[Iterator[Arrays | None]]:
+        """Batches of an epoch, made while steps compute; ``None`` at the end of some."""
+        first, self.first = [] if self.first is None else [self.first], None
+        left = None if self.steps is None else self.steps - len(first)
+        told = self.source if self.indexed else None
+        workers = getattr(told, "workers", 1)
+        depth = getattr(told, "max_queue_size", DEPTH)
+        apart = getattr(told, "use_multiprocessing", False)
+        here = self._tasks(left, lambda index: partial(self._at, index))
+        if not config.get("RANVIER_PREFETCH") or (workers < 1 and not apart):
+            yield itertools.chain(first, (task() for task in here))
+        elif apart:
+            workers = max(1, workers)
+            with Forked(told, workers) as forked:
+                tasks = self._tasks(left, forked.task)
+                with Ahead(tasks, workers, depth, forked.pool) as found:
+                    yield itertools.chain(first, map(self._made, found))
+        elif workers > 1:
+            with Ahead(here, workers, depth) as made:
+                yield itertools.chain(first, made)
+        else:
+            with closing(self.pace.taken(here, depth)) as made:
+                yield itertools.chain(first, made)
+
     def example(self) -> Arrays:
         """The first batch, kept for the loop."""
         if self.first is None:
             if self.iterator is None:
                 self.iterator = self._iterate()
-            self.first = self._next()
+            self.first = self._pull()
             if self.first is None:
                 raise DataError(
                     "RV207",
@@ -319,7 +372,7 @@ class IterableSource:
             return False
         if self.first is None:
             self.iterator = self.iterator or self._iterate()
-            self.first = self._next()
+            self.first = self._pull()
         return self.first is None
 
     def run(
@@ -329,25 +382,26 @@ class IterableSource:
         kept: list[Mapping[str, Any]] = []
         done = 0
         self.ran_out = False
-        while self.steps is None or done < self.steps:
-            data = self._next()
-            if data is None:
-                self.ran_out = self.limited or done == 0
-                break
-            if begin is not None:
-                begin(done)
-            step = step_for(data)
-            place = _place(self.epoch, done, self.steps)
-            found = call_step(step, data, self.checks, place)
-            done += 1
-            if step.kind == "predict":
-                kept.append(found)
-            elif step.collect:
-                step.take_python(found)
-            if tick is not None and tick(done):
-                raise KeyboardInterrupt
-            if end is not None and end(done - 1):
-                break
+        with self._batches() as batches:
+            while self.steps is None or done < self.steps:
+                data = next(batches, None)
+                if data is None:
+                    self.ran_out = self.limited or done == 0
+                    break
+                if begin is not None:
+                    begin(done)
+                step = step_for(data)
+                place = _place(self.epoch, done, self.steps)
+                found = call_step(step, data, self.checks, place)
+                done += 1
+                if step.kind == "predict":
+                    kept.append(found)
+                elif step.collect:
+                    step.take_python(found)
+                if tick is not None and tick(done):
+                    raise KeyboardInterrupt
+                if end is not None and end(done - 1):
+                    break
         if self.indexed and hasattr(self.source, "on_epoch_end"):
             self.source.on_epoch_end()
         return done, kept
