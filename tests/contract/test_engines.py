@@ -360,7 +360,8 @@ def used_transposed_in_the_update(v: list[Variable], x: Any) -> Any:
     w = v[0].value
     y = f.matmul(x, w)
     back = f.matmul(y, f.transpose(w))
-    v[0].assign(w - f.matmul(f.transpose(x), back) @ w * 0.001)
+    rate = 0.02 / (w.shape[0] * w.shape[1])  # seen, and nothing diverges
+    v[0].assign(w - f.matmul(f.transpose(x), back) @ w * rate)
     return f.sum(f.matmul(x, v[0]))
 
 
