@@ -85,6 +85,11 @@ class Node:
         """Dtype of the only result."""
         return self.spec.dtype
 
+    @property
+    def layer(self) -> str:
+        """Name of the layer whose call made it first; empty outside of layers."""
+        return self.origins[0].layer if self.origins else ""
+
 
 @dataclass(frozen=True, eq=False)
 class Region:

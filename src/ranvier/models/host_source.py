@@ -12,7 +12,8 @@ from ranvier.engines.api import Shuffle
 from ranvier.graph import tree
 from ranvier.graph.ops.random import permutation
 from ranvier.models.host import HostSection, Prepared, Raw
-from ranvier.models.sources import ArraySource, IterableSource, rows_of_batch
+from ranvier.models.iterables import IterableSource
+from ranvier.models.sources import ArraySource, rows_of_batch
 
 __all__ = ["RawSource", "lengths", "source_of_raw"]
 

@@ -22,13 +22,9 @@ from ranvier.models.arguments import check_frequency, check_loop
 from ranvier.models.by_run import NeedsNumbers
 from ranvier.models.host import begun, prepared, section_of
 from ranvier.models.host_source import lengths, source_of_raw
+from ranvier.models.iterables import IterableSource, is_iterable_of_batches
 from ranvier.models.labels import refuse_labels
-from ranvier.models.sources import (
-    ArraySource,
-    IterableSource,
-    call_step,
-    is_iterable_of_batches,
-)
+from ranvier.models.sources import ArraySource, call_step
 from ranvier.models.step import Step, reset_metric
 
 Source = ArraySource | IterableSource

@@ -45,7 +45,7 @@ def _in_parts(low: Lowering, node: Node, views: list[View]) -> tuple[View, list[
             reads=[access(v) for v in views],
             writes=[access(to)],
             cost=20 + rows * wide * 0.1 * len(views),
-            label=node.origins[0].layer if node.origins else "",
+            label=node.layer,
         )
     )
     return to, dims
@@ -78,7 +78,7 @@ def _moments(low: Lowering, node: Node) -> tuple[View, ...]:
             reads=[access(parts)],
             writes=[access(v) for v in both],
             cost=20 + 2 * parts.size,
-            label=node.origins[0].layer if node.origins else "",
+            label=node.layer,
         )
     )
     return both

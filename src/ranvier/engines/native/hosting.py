@@ -69,7 +69,7 @@ def record(draft: Draft, group: Group, share: Any, lanes: Lanes | None = None) -
     draft.writes += [touched(v) for v in group.stores.values()]
     if group.nodes:
         node = group.nodes[-1]
-        draft.label = node.origins[0].layer if node.origins else ""
+        draft.label = node.layer
 
 
 def _follows(view: View, shape: tuple[int, ...]) -> bool:

@@ -131,7 +131,7 @@ def _kernel_step(
         reads=[access(a.view), access(source), access(told)],
         writes=[access(to)],
         cost=CALL_NS + count * taps * inner * columns * FMA_NS,
-        label=node.origins[0].layer if node.origins else "",
+        label=node.layer,
     )
     if isinstance(g, Spread):
         step.refs.append(place(g.taps))

@@ -85,7 +85,7 @@ def reduce_step(
         reads=[] if x is None else [access(x)],
         writes=[access(to)],
         cost=15 + outer * n * inner * 0.1,
-        label=node.origins[0].layer if node.origins else "",
+        label=node.layer,
     )
 
 

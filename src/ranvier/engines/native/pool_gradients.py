@@ -112,7 +112,7 @@ def input_step(low: Lowering, node: Node, c: Conv, spread: Spread, w: View) -> D
         units=rows,
         reads=[access(v) for v in (spread.values, spread.taps, w, told)],
         cost=CALL_NS + spread.values.size * work,
-        label=node.origins[0].layer if node.origins else "",
+        label=node.layer,
     )
 
 
@@ -183,5 +183,5 @@ def kernel_step(
         reads=[access(v) for v in (a.view, spread.values, spread.taps, told)],
         writes=[access(to)],
         cost=CALL_NS + spread.values.size * work,
-        label=node.origins[0].layer if node.origins else "",
+        label=node.layer,
     )

@@ -72,7 +72,7 @@ def _emit_dots(low: Lowering, node: Node) -> View:
             reads=[access(a), access(b)],
             writes=[access(to), *([] if total is None else [access(total)])],
             cost=CALL_NS + m * n * k * FMA_NS,
-            label=node.origins[0].layer if node.origins else "",
+            label=node.layer,
         )
     )
     return to
@@ -199,7 +199,7 @@ def _in_parts(low: Lowering, node: Node, p: Product, to: View) -> bool:
             reads=[access(p.a), access(p.b)],
             writes=[access(made)],
             cost=CALL_NS + p.m * p.n * p.k * FMA_NS,
-            label=node.origins[0].layer if node.origins else "",
+            label=node.layer,
         )
     )
     join_parts(low, node, made, to)
@@ -364,7 +364,7 @@ def _emit_any(low: Lowering, node: Node, to: View) -> None:
             reads=[access(a), access(b)],
             writes=[access(c)],
             cost=CALL_NS + 2 * batches * m * n * k * FMA_NS,
-            label=node.origins[0].layer if node.origins else "",
+            label=node.layer,
         )
     )
 

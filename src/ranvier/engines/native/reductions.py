@@ -169,7 +169,7 @@ def _column_sums(
         units=panels,
         reads=[access(matrix, share)],
         cost=15 + rows * wide * 0.1,
-        label=node.origins[0].layer if node.origins else "",
+        label=node.layer,
     )
     if to is not None:
         draft.writes.append(access(to, share))
@@ -254,7 +254,7 @@ def _rows_step(
             reads=[access(v, share) for v in views[:n_reads] if v is not None],
             writes=[access(v, share) for v in views[n_reads:] if v is not None],
             cost=20 + m * dims[1] * ns,
-            label=node.origins[0].layer if node.origins else "",
+            label=node.layer,
         )
     )
 

@@ -231,10 +231,6 @@ def shared_of(node: Node) -> list[tuple[Region, dict[Node, Node]]]:
     ]
 
 
-def _label(node: Node) -> str:
-    return node.origins[0].layer if node.origins else ""
-
-
 def _rows(view: View, first: int, count: int, back: bool, loop: Draft) -> View:
     """Of ``count`` rows from ``first`` on the one that a round sees.
 
@@ -368,7 +364,7 @@ def _append(low: Lowering, loop: Draft, steps: Sequence[Draft]) -> None:
 
 
 def _loop(node: Node, rounds: int, flag: View | None = None) -> Draft:
-    loop = Draft("loop", rounds=rounds, label=_label(node), cost=10.0)
+    loop = Draft("loop", rounds=rounds, label=node.layer, cost=10.0)
     if flag is not None:
         loop.refs.append(place(flag))
         loop.reads.append(access(flag))

@@ -159,7 +159,7 @@ def _step(
             writes=[access(v) for v in writes],
             cost=20 + 0.5 * sum(v.size for v in (*reads, *writes)),
             checks=checks or kernel in _INDEXED,
-            label=node.origins[0].layer if node.origins else "",
+            label=node.layer,
         )
     )
 

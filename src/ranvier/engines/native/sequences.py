@@ -65,7 +65,7 @@ def _emit(
             reads=[access(v) for v in reads if v is not None],
             writes=[access(v) for v in writes if v is not None],
             cost=CALL_NS + cost,
-            label=node.origins[0].layer if node.origins else "",
+            label=node.layer,
         )
     )
 

@@ -240,7 +240,7 @@ def _phase(
         units=max(units, 1),
         reads=[access(a.view), access(w), access(told)],
         cost=CALL_NS + lines * counts[2] * columns * max(depth, 1) * FMA_NS,
-        label=node.origins[0].layer if node.origins else "",
+        label=node.layer,
     )
 
 
@@ -300,7 +300,7 @@ def _window_step(
             reads=[access(v) for v in views[:reads] if v is not None],
             writes=[access(v) for v in views[reads:] if v is not None],
             cost=20 + work * 0.15,
-            label=node.origins[0].layer if node.origins else "",
+            label=node.layer,
         )
     )
 
