@@ -15,7 +15,7 @@ import pytest
 
 from ranvier.datasets import fashion_mnist
 
-ENTRY = [sys.executable, "-m", "ranvier.cli"]
+ENTRY = [sys.executable, "-m", "ranvier"]
 
 
 def ranvier(

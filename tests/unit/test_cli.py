@@ -14,7 +14,7 @@ from ranvier.cli.output import number
 from ranvier.cli.runs import Run, read_events
 from ranvier.errors import FileError, ResumeError
 
-ENTRY = [sys.executable, "-m", "ranvier.cli"]
+ENTRY = [sys.executable, "-m", "ranvier"]
 
 
 def test_help_leads_with_examples(capsys: pytest.CaptureFixture[str]) -> None:

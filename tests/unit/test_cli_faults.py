@@ -15,7 +15,7 @@ import pytest
 import ranvier as keras
 from ranvier.cli import main
 
-ENTRY = [sys.executable, "-m", "ranvier.cli"]
+ENTRY = [sys.executable, "-m", "ranvier"]
 
 
 def program(folder: Path, text: str, *words: str) -> Any:

@@ -1,4 +1,4 @@
-"""``python -m ranvier.cli`` is ``ranvier``."""
+"""``python -m ranvier`` is ``ranvier``."""
 
 import sys
 
